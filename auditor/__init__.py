@@ -1,0 +1,1 @@
+"""What a search cost, and whether it was worth it."""

@@ -1,0 +1,1 @@
+"""The words of the auditor: values without behaviour, standard library only."""

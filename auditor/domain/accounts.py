@@ -1,0 +1,110 @@
+"""Account names: where a microjoule can go.
+
+Every name is built here and taken apart here, so that the scheme stands in one place::
+
+    study/<study>/trial/<number>/<attempt>/<phase>
+    study/<study>/baseline/<name>/<phase>
+    study/<study>/evaluation/<subject>/<phase>
+    study/<study>/training/<run>/<phase>
+    study/<study>/search/{sampler,tracking,orchestration}
+    study/<study>/audit
+    node/<node>/{idle,foreign,unexplained}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """What a training is doing."""
+
+    SETUP = "setup"
+    TRAIN = "train"
+    VALIDATE = "validate"
+    CHECKPOINT = "checkpoint"
+    TEST = "test"
+    TEARDOWN = "teardown"
+
+
+def trial_account(study: str, number: int, attempt: int) -> str:
+    """Account of one attempt of a trial, without its phase."""
+    return f"study/{study}/trial/{number}/{attempt}"
+
+
+def baseline_account(study: str, name: str) -> str:
+    """Account of a baseline, without its phase."""
+    return f"study/{study}/baseline/{name}"
+
+
+def evaluation_account(study: str, subject: str) -> str:
+    """Account of the retraining of a subject (``winner``, ``default``), without its phase."""
+    return f"study/{study}/evaluation/{subject}"
+
+
+def search_account(study: str, part: str) -> str:
+    """Account of the search's own work: ``sampler``, ``tracking`` or ``orchestration``."""
+    return f"study/{study}/search/{part}"
+
+
+def audit_account(study: str) -> str:
+    """Account of the auditor itself."""
+    return f"study/{study}/audit"
+
+
+def node_account(node: str, part: str) -> str:
+    """Account of what belongs to no study: ``idle``, ``foreign`` or ``unexplained``."""
+    return f"node/{node}/{part}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountName:
+    """An account name taken apart.
+
+    Attributes:
+        owner: ``study`` or ``node``.
+        name: The study's or node's name.
+        kind: ``trial``, ``baseline``, ``evaluation``, ``training``, ``search``, ``audit``; for a node ``idle``,
+            ``foreign`` or ``unexplained``.
+        subject: Trial number, baseline's name, evaluated subject or part of the search; empty where there is none.
+        attempt: Attempt of a trial, counted from 1; 0 for other accounts.
+        phase: Phase of a training; empty where there is none.
+    """
+
+    owner: str
+    name: str
+    kind: str
+    subject: str = ""
+    attempt: int = 0
+    phase: str = ""
+
+
+def parse_account(account: str) -> AccountName:
+    """Take an account name apart.
+
+    Raises:
+        ValueError: the name does not follow the scheme of this module.
+    """
+    owner, name, kind, *rest = parts if len(parts := account.split("/")) >= 3 else ("", "", "")
+    if owner == "node" and kind in {"idle", "foreign", "unexplained"} and not rest:
+        return AccountName(owner=owner, name=name, kind=kind)
+    if owner == "study":
+        if kind == "audit" and not rest:
+            return AccountName(owner=owner, name=name, kind=kind)
+        if kind == "search" and len(rest) == 1:
+            return AccountName(owner=owner, name=name, kind=kind, subject=rest[0])
+        if kind == "trial" and len(rest) in {2, 3} and rest[0].isdigit() and rest[1].isdigit():
+            return AccountName(
+                owner=owner,
+                name=name,
+                kind=kind,
+                subject=rest[0],
+                attempt=int(rest[1]),
+                phase=rest[2] if len(rest) == 3 else "",
+            )
+        if kind in {"baseline", "evaluation", "training"} and len(rest) in {1, 2}:
+            return AccountName(
+                owner=owner, name=name, kind=kind, subject=rest[0], phase=rest[1] if len(rest) == 2 else ""
+            )
+    raise ValueError(f"'{account}' is no account name: expected study/<study>/… or node/<node>/…")

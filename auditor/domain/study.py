@@ -1,0 +1,252 @@
+"""A study as the statement sees it: what was searched, what ran, and the closed books.
+
+A :class:`StudyRecord` is made from the journals of a study folder, or by an importer; it is the only input of
+the statement. All times are UTC nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from auditor.domain.provenance import Provenance
+
+
+class TrialState(StrEnum):
+    """How a trial, or one attempt of it, ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    LOST = "lost"
+    RUNNING = "running"
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the auditor objects to, as data.
+
+    Attributes:
+        code: Short stable identifier, for example ``meter-gap``.
+        severity: How much it matters.
+        message: One plain sentence with the figures in it.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution of a trial.
+
+    Attributes:
+        number: Counted from 1; a retry is the next number.
+        state: How it ended.
+        begin_ns: When it was handed out.
+        end_ns: When it ended; ``None`` while running or where the end is unknown.
+        flops: Floating-point operations counted (2 per multiply-add); ``None`` where not counted.
+        uncounted_ops: Names of operators that the count does not know.
+        error: Why it failed; empty otherwise.
+    """
+
+    number: int
+    state: TrialState
+    begin_ns: int
+    end_ns: int | None = None
+    flops: int | None = None
+    uncounted_ops: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A trial, as in Optuna.
+
+    Attributes:
+        number: As in Optuna, from 0.
+        params: What the sampler chose.
+        state: Final state of the trial.
+        value: Final value of the study's metric; ``None`` unless complete.
+        intermediate: Value of the metric by step (epoch), as reported to the pruner.
+        intermediate_ns: When each step was reported.
+        attempts: Every execution, in order.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    state: TrialState
+    value: float | None = None
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+    intermediate_ns: Mapping[int, int] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def end_ns(self) -> int | None:
+        """When its last attempt ended."""
+        return self.attempts[-1].end_ns if self.attempts else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training or fit outside the search: of a baseline, or an evaluation on a fresh seed.
+
+    Attributes:
+        kind: ``baseline`` or ``evaluation``.
+        name: Baseline's name, or the evaluated subject (``winner``, ``default``).
+        state: How it ended.
+        seed: Seed of an evaluation; ``None`` for a baseline on the search's own seed.
+        trial: The trial whose parameters the winner has; ``None`` otherwise.
+        value: Metric on the validation set.
+        test_value: Metric on the test set.
+        begin_ns: Start.
+        end_ns: End.
+        flops: Floating-point operations counted; ``None`` where not counted.
+        uncounted_ops: Names of operators that the count does not know.
+        error: Why it failed; empty otherwise.
+    """
+
+    kind: str
+    name: str
+    state: TrialState
+    seed: int | None = None
+    trial: int | None = None
+    value: float | None = None
+    test_value: float | None = None
+    begin_ns: int = 0
+    end_ns: int | None = None
+    flops: int | None = None
+    uncounted_ops: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentBook:
+    """What one component of one node used, and how that is known.
+
+    Attributes:
+        node: The node's name.
+        component: ``cpu``, ``ram``, ``gpu``, ``gpu:<uuid>``.
+        meter: Name of the meter.
+        provenance: How it was measured.
+        metered_uj: Energy over all intervals.
+        static_w: Power without load, as the meter's model states it; ``None`` where unknown.
+        low_uj: Least the true figure could be; ``None`` where no bound is known.
+        high_uj: Most the true figure could be; ``None`` where no bound is known.
+        detail: What exactly was read, for people.
+    """
+
+    node: str
+    component: str
+    meter: str
+    provenance: Provenance
+    metered_uj: int
+    static_w: float | None = None
+    low_uj: int | None = None
+    high_uj: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Time on one node over which readings exist without a gap."""
+
+    node: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The closed books of a study: every metered microjoule in exactly one account.
+
+    Attributes:
+        policy: How static energy was shared: ``reserved`` or ``direct``.
+        accounts: Microjoules by account name.
+        metered_uj: Sum of all intervals: what the meters say.
+        components: By node and component.
+        windows: Metered time.
+        coverage: Metered time over the time from the first reading to the seal, worst node; ``None`` without
+            readings.
+        unmetered_start_s: Seconds between the start of the study and its first reading.
+        after_seal_s: Seconds between the seal and the last thing the study did; ``None`` while not sealed.
+        sealed: Whether a seal closes the books.
+        wall_s: Seconds from the first reading to the seal (or the last reading).
+        cpu_s: CPU seconds of all processes of the study.
+        account_cpu_s: CPU seconds of the processes themselves (without children) while they worked for an account.
+        device_s: Seconds that devices were reserved, by kind (``cpu``, ``gpu``).
+        cumulative_ns: Times of the readings, ``(k,)``.
+        cumulative_uj: Energy of the search (trials, search/*, audit) up to each reading, ``(k,)``.
+        findings: What closing the books found.
+    """
+
+    policy: str
+    accounts: Mapping[str, int]
+    metered_uj: int
+    components: tuple[ComponentBook, ...] = ()
+    windows: tuple[Window, ...] = ()
+    coverage: float | None = None
+    unmetered_start_s: float | None = None
+    after_seal_s: float | None = None
+    sealed: bool = False
+    wall_s: float = 0.0
+    cpu_s: float | None = None
+    account_cpu_s: Mapping[str, float] = field(default_factory=dict)
+    device_s: Mapping[str, float] = field(default_factory=dict)
+    cumulative_ns: tuple[int, ...] = ()
+    cumulative_uj: tuple[int, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def charged_uj(self) -> int:
+        """Sum of all accounts."""
+        return sum(self.accounts.values())
+
+    @property
+    def residual_uj(self) -> int:
+        """Metered less charged: 0 in books that balance."""
+        return self.metered_uj - self.charged_uj
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """Everything the statement is made from.
+
+    Attributes:
+        uuid: Identity of the study.
+        name: Its name.
+        space: Name of the search space.
+        sampler: Name of the sampler.
+        metric: Name of the metric searched for.
+        direction: ``maximize`` or ``minimize``.
+        test_metric: Name of the metric on the test set; ``None`` where there is none.
+        trials: All trials, by number.
+        runs: Baselines and evaluations.
+        books: The closed books.
+        imported: Whether the study ran elsewhere, so that its energy was compiled and not metered here.
+        findings: What reading the study found.
+    """
+
+    uuid: str
+    name: str
+    space: str
+    sampler: str
+    metric: str
+    direction: str
+    books: Books
+    test_metric: str | None = None
+    trials: tuple[Trial, ...] = ()
+    runs: tuple[Run, ...] = ()
+    imported: bool = False
+    findings: tuple[Finding, ...] = ()

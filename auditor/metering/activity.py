@@ -1,0 +1,161 @@
+"""An activity: a process that tells the books what it works for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from auditor.metering.journal import JournalWriter
+from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
+from auditor.metering.records import Closed, Header, Mark, Record
+from auditor.metering.runtime import Registration, register, withdraw
+
+
+def make_header(
+    role: str,
+    study: str,
+    *,
+    account: str = "",
+    cpu_slots: float = 0.0,
+    gpu_slots: float = 0.0,
+    holds_rest: bool = False,
+    driver: bool = False,
+) -> Header:
+    """The header of a journal this process writes."""
+    stat = process_stat(os.getpid())
+    start = stat.start if stat else 0
+    return Header(
+        role=role,
+        study=study,
+        node=node_name(),
+        boot=boot_id(),
+        pidns=pid_namespace(),
+        pid=os.getpid(),
+        start=start,
+        wall_ns=time.time_ns(),
+        mono_ns=time.monotonic_ns(),
+        started_ns=started_monotonic_ns(start),
+        cpu_ns=time.process_time_ns(),
+        account=account,
+        cpu_slots=cpu_slots,
+        gpu_slots=gpu_slots,
+        holds_rest=holds_rest,
+        driver=driver,
+        versions={"nas-auditor": importlib.metadata.version("nas-auditor"), "python": platform.python_version()},
+    )
+
+
+def node_name() -> str:
+    """Name of this node in accounts and journals."""
+    return socket.gethostname().replace("/", "-") or "node"
+
+
+def journal_path(folder: Path, header: Header) -> Path:
+    """Where a journal lies: one file a writer, named after its process."""
+    return folder / f"{header.role}-{header.node}-{header.key}.jsonl"
+
+
+class Activity:
+    """Marks of this process: which account it works for, as a stack.
+
+    Registers the process with the node agent when made, and gives its slots back when closed. It belongs to one thread.
+
+    Args:
+        folder: The journal folder of the study.
+        study: UUID of the study.
+        account: Account the process works for while its stack is empty.
+        cpu_slots: CPU slots the process holds.
+        gpu_slots: GPU slots the process holds.
+        holds_rest: Whether slots nobody reserves are charged to this process.
+        driver: Whether the study counts as running while this process lives.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        study: str,
+        account: str,
+        *,
+        cpu_slots: float = 0.0,
+        gpu_slots: float = 0.0,
+        holds_rest: bool = False,
+        driver: bool = False,
+    ) -> None:
+        self.header = make_header(
+            "marks",
+            study,
+            account=account,
+            cpu_slots=cpu_slots,
+            gpu_slots=gpu_slots,
+            holds_rest=holds_rest,
+            driver=driver,
+        )
+        self._stack: list[str] = []
+        self._writer = JournalWriter(journal_path(folder, self.header), self.header)
+        register(
+            Registration(
+                journal_dir=str(folder.resolve()),
+                study=study,
+                account=account,
+                pid=self.header.pid,
+                start=self.header.start,
+                begin_ns=self.header.mono_ns,
+                cpu_ns=self.header.cpu_ns,
+                cpu_slots=cpu_slots,
+                gpu_slots=gpu_slots,
+                holds_rest=holds_rest,
+            )
+        )
+
+    @property
+    def depth(self) -> int:
+        """How many accounts are stacked."""
+        return len(self._stack)
+
+    def begin(self, account: str) -> None:
+        """Work for an account from now on."""
+        self._stack.append(account)
+        self._mark()
+
+    def end(self, depth: int | None = None) -> None:
+        """Go back to what the process worked for before; with ``depth``, unwind the stack down to it."""
+        target = max(0, len(self._stack) - 1) if depth is None else depth
+        if target < len(self._stack):
+            del self._stack[target:]
+            self._mark()
+
+    @contextmanager
+    def working_for(self, account: str) -> Iterator[None]:
+        """Work for an account within a block; whatever the block left open is closed with it."""
+        depth = self.depth
+        self.begin(account)
+        try:
+            yield
+        finally:
+            self.end(depth)
+
+    def record(self, record: Record) -> None:
+        """Append another record to this process's journal."""
+        self._writer.append(record)
+
+    def close(self) -> None:
+        """Give the slots back; may be called twice."""
+        self.end(0)
+        self._writer.append(Closed(t=time.monotonic_ns()))
+        self._writer.close()
+
+    def _mark(self) -> None:
+        account = self._stack[-1] if self._stack else self.header.account
+        self._writer.append(Mark(t=time.monotonic_ns(), c=time.process_time_ns(), a=account))
+
+
+def forget(activity: Activity) -> None:
+    """Withdraw the registration of an activity: its process lives on, and is nobody's from now on."""
+    activity.close()
+    withdraw(activity.header.key)

@@ -1,0 +1,166 @@
+"""The study folder: what a user keeps."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from auditor.domain.errors import InputError, JournalError
+
+FORMAT = 1
+"""Version of the study folder, in ``study.yaml``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFile:
+    """What ``study.yaml`` holds.
+
+    Attributes:
+        uuid: Identity of the study.
+        study: ``name``, ``space``, ``sampler``, ``metric``, ``direction``, ``test_metric``.
+        config: The resolved configuration.
+        parameters: Fields of :class:`auditor.domain.parameters.Parameters` the statement was asked for.
+        versions: Versions of what ran the study.
+        hardware: What the study ran on.
+    """
+
+    uuid: str
+    study: Mapping[str, Any]
+    config: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    versions: Mapping[str, str]
+    hardware: Mapping[str, Any]
+
+
+class StudyFolder:
+    """Paths of a study folder, and the files in it that are not journals."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journals = path / "journal"
+        self.study_yaml = path / "study.yaml"
+        self.optuna_journal = path / "optuna.journal"
+        self.statement = path / "statement.json"
+        self.report = path / "report.html"
+        self.ledger = path / "ledger.parquet"
+        self.manifest = path / "manifest.json"
+        self.lock_file = path / ".lock"
+
+    def exists(self) -> bool:
+        """Whether this is a study folder already."""
+        return self.study_yaml.is_file()
+
+    def create(self, file: StudyFile) -> None:
+        """Make the folder with its ``study.yaml``.
+
+        Raises:
+            InputError: the folder can't be made or written to, or holds something else.
+        """
+        try:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise InputError(f"{self.path}: is not empty and holds no study; name a new folder with --out")
+            self.journals.mkdir(parents=True, exist_ok=True)
+            self.write_study(file)
+        except OSError as error:
+            raise InputError(f"{self.path}: can't be written ({error.strerror}); name another folder with --out") from error
+
+    def write_study(self, file: StudyFile) -> None:
+        """Write ``study.yaml``."""
+        text = yaml.safe_dump(
+            {
+                "format": FORMAT,
+                "uuid": file.uuid,
+                "study": dict(file.study),
+                "config": dict(file.config),
+                "parameters": dict(file.parameters),
+                "versions": dict(file.versions),
+                "hardware": dict(file.hardware),
+            },
+            sort_keys=False,
+            allow_unicode=True,
+        )
+        write_atomically(self.study_yaml, text.encode())
+
+    def read_study(self) -> StudyFile:
+        """Read ``study.yaml``.
+
+        Raises:
+            InputError: there is none, or it is no study file of this version.
+        """
+        try:
+            data = yaml.safe_load(self.study_yaml.read_text())
+        except FileNotFoundError:
+            raise InputError(f"{self.path}: is no study folder (expected {self.study_yaml.name} in it)") from None
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"{self.study_yaml}: can't be read ({' '.join(str(error).split())})") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise InputError(f"{self.study_yaml}: expected 'format: {FORMAT}', written by this version of auditor")
+        try:
+            return StudyFile(
+                uuid=str(data["uuid"]),
+                study=data["study"],
+                config=data["config"],
+                parameters=data["parameters"],
+                versions=data["versions"],
+                hardware=data["hardware"],
+            )
+        except KeyError as error:
+            raise InputError(f"{self.study_yaml}: the key {error} is missing") from error
+
+    def write_statement(self, statement: Mapping[str, Any]) -> None:
+        """Write ``statement.json``."""
+        write_atomically(self.statement, statement_bytes(statement))
+
+    def write_manifest(self) -> None:
+        """Write ``manifest.json``: SHA-256 of every file of the study."""
+        digests = {}
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_file() and path != self.manifest and not any(part.startswith(".") for part in name.split("/")):
+                digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        write_atomically(self.manifest, json.dumps({"sha256": digests}, indent=1).encode() + b"\n")
+
+    def lock(self, wait_s: float) -> int:
+        """Lock the folder for one search; the lock dies with the process. Returns its file descriptor.
+
+        Raises:
+            JournalError: another process held the lock for all of ``wait_s`` seconds.
+        """
+        fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        until_s = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until_s:
+                    os.close(fd)
+                    raise JournalError(
+                        f"{self.path}: another search works on this folder; wait for it, or name another with --out"
+                    ) from None
+                time.sleep(0.1)
+            else:
+                return fd
+
+
+def statement_bytes(statement: Mapping[str, Any]) -> bytes:
+    """A statement as JSON: the same statement gives the same bytes."""
+    return json.dumps(statement, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside, then rename: a reader sees the old file or the new one, never half of it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

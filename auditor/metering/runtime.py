@@ -1,0 +1,186 @@
+"""The runtime folder of a node: who holds the lease on its meters, and which processes are registered.
+
+The folder is per user and per boot. A lock on the file ``lease`` dies with its holder; registrations are one small file
+a process, written beside and renamed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from auditor.domain.errors import AuditorError, MeterError
+from auditor.metering.processes import boot_id, start_ticks
+
+ENVIRONMENT = "AUDITOR_RUNTIME_DIR"
+"""Names another folder for the lease and the registrations; tests isolate themselves with it."""
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A process that wants its usage read.
+
+    Attributes:
+        journal_dir: Where the readings of its study go.
+        study: UUID of the study.
+        account: Account it works for where no mark says otherwise.
+        pid: Process id.
+        start: Start time in clock ticks since boot.
+        begin_ns: CLOCK_MONOTONIC from which it holds its slots.
+        cpu_ns: Its CPU time then.
+        cpu_slots: CPU slots it holds.
+        gpu_slots: GPU slots it holds.
+        holds_rest: Whether slots nobody reserves are its own.
+    """
+
+    journal_dir: str
+    study: str
+    account: str
+    pid: int
+    start: int
+    begin_ns: int
+    cpu_ns: int
+    cpu_slots: float = 0.0
+    gpu_slots: float = 0.0
+    holds_rest: bool = False
+
+
+def runtime_dir() -> Path:
+    """The runtime folder of this user and boot; made where missing.
+
+    Raises:
+        AuditorError: the folder belongs to somebody else.
+    """
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        path = Path(named)
+    else:
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        path = base / f"nas-auditor-{os.getuid()}-{boot_id()}"
+    (path / "processes").mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.stat().st_uid != os.getuid():
+        raise AuditorError(f"{path} belongs to another user: set {ENVIRONMENT} to a folder of your own")
+    return path
+
+
+def register(registration: Registration) -> Path:
+    """Publish a registration; the agent finds it at its next reading."""
+    folder = runtime_dir() / "processes"
+    path = folder / f"{registration.pid}-{registration.start}.json"
+    beside = folder / f".{path.name}"
+    beside.write_bytes(msgspec.json.encode(registration))
+    return beside.rename(path)
+
+
+def registrations() -> dict[str, Registration]:
+    """All registrations by process key; files that are no registration are left out."""
+    found = {}
+    for path in (runtime_dir() / "processes").glob("*.json"):
+        try:
+            found[path.stem] = msgspec.json.decode(path.read_bytes(), type=Registration)
+        except (OSError, msgspec.MsgspecError):  # just removed, or not ours
+            continue
+    return found
+
+
+def withdraw(key: str) -> None:
+    """Remove a registration."""
+    (runtime_dir() / "processes" / f"{key}.json").unlink(missing_ok=True)
+
+
+class Lease:
+    """The right to meter this node: an exclusive lock that dies with its holder.
+
+    The holder must not fork: a forked child would keep the lock.
+    """
+
+    def __init__(self) -> None:
+        self._fd = -1
+
+    def acquire(self) -> bool:
+        """Take the lease; ``False`` where somebody holds it."""
+        fd = os.open(runtime_dir() / "lease", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
+        self._fd = fd
+        return True
+
+    def release(self) -> None:
+        """Give the lease back; may be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class AgentHandle:
+    """Keeps a node agent running: starts one, and another when it dies.
+
+    Args:
+        meters: Names of the meters to use.
+        interval_s: Seconds between readings.
+    """
+
+    def __init__(self, meters: Sequence[str], interval_s: float) -> None:
+        self._command = [sys.executable, "-m", "auditor.metering.agent", "--interval", str(interval_s)]
+        self._command += [part for meter in meters for part in ("--meter", meter)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._checked_s = 0.0
+
+    def ensure(self) -> None:
+        """Start an agent unless one holds the lease; call it again now and then (it looks at most once a second).
+
+        Raises:
+            MeterError: the agent said that no meter works here.
+        """
+        if time.monotonic() - self._checked_s < 1.0:
+            return
+        self._checked_s = time.monotonic()
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            if self._process.returncode == MeterError.exit_code:
+                raise MeterError(_last_line(runtime_dir() / "agent.log") or "the node agent failed without a message")
+        lease = Lease()
+        if not lease.acquire():
+            self._process = None
+            return
+        lease.release()
+        (runtime_dir() / "lease").write_text("")
+        with (runtime_dir() / "agent.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+
+def nudge_agent() -> None:
+    """Ask the agent of this node to look at the registrations now instead of at its next reading."""
+    try:
+        os.kill(int((runtime_dir() / "lease").read_text()), signal.SIGUSR1)
+    except (OSError, ValueError):  # no agent: nobody to ask
+        return
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def is_alive(registration: Registration) -> bool:
+    """Whether the registered process still runs."""
+    return start_ticks(registration.pid) == registration.start

@@ -1,0 +1,41 @@
+"""The slots of this node: what can be reserved on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cpu_slots() -> float:
+    """CPUs this process may use: its affinity, cut by the quota of its control group."""
+    count = float(len(os.sched_getaffinity(0)))
+    quota = _cgroup_quota()
+    return count if quota is None else min(count, quota)
+
+
+def gpu_count() -> int:
+    """NVIDIA GPUs of this node; 0 where no driver is installed."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0
+    try:
+        return int(pynvml.nvmlDeviceGetCount())
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _cgroup_quota() -> float | None:
+    """CPU quota of control groups version 2 or 1, in CPUs; ``None``: unlimited."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        quota_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text())
+        return quota_us / int(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()) if quota_us > 0 else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,65 @@
+"""Installed plugins: entry points to objects."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from auditor.domain.errors import InputError, UnknownNameError
+
+GROUPS = {"meter": "auditor.meters", "space": "auditor.spaces"}
+
+
+def installed(kind: str) -> dict[str, EntryPoint]:
+    """Entry points of a kind (``meter``, ``space``) by name; nothing is imported."""
+    return {point.name: point for point in sorted(entry_points(group=GROUPS[kind]), key=lambda p: p.name)}
+
+
+def load(kind: str, name: str, *, where: str = "") -> Any:
+    """The object registered as ``name``, or the one ``module:attribute`` names.
+
+    The current folder counts as importable for ``module:attribute``, as it does for ``python -m``.
+
+    Args:
+        kind: ``meter`` or ``space``.
+        name: A registered name, or ``module:attribute``.
+        where: Which setting named it, for the message.
+
+    Raises:
+        UnknownNameError: no such name; the message lists those installed.
+        InputError: the module can't be imported or has no such attribute.
+    """
+    place = f"{where}: " if where else ""
+    if ":" in name:
+        module_name, _, attribute = name.partition(":")
+        target: Any = _import(module_name, kind, name, place)
+        for part in attribute.split("."):
+            if not part or not hasattr(target, part):
+                raise InputError(f"{place}module '{module_name}' has no attribute '{attribute}'")
+            target = getattr(target, part)
+        return target
+    points = installed(kind)
+    if name not in points:
+        raise UnknownNameError(kind, name, points, where=where)
+    try:
+        return points[name].load()
+    except Exception as error:
+        raise InputError(f"{place}{kind} '{name}' does not import: {_summary(error)}") from error
+
+
+def _import(module_name: str, kind: str, name: str, place: str) -> Any:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:  # whatever a user's module raises while it is imported
+        raise InputError(
+            f"{place}{kind} '{name}' does not import: {_summary(error)} (looked in the current folder and the environment)"
+        ) from error
+
+
+def _summary(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

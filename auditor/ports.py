@@ -1,0 +1,107 @@
+"""The protocols that plugins fulfil, in one visible place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from auditor.domain.provenance import Provenance
+
+if TYPE_CHECKING:  # heavy, and only needed for annotations
+    import numpy as np
+    import optuna
+    import pytorch_lightning as pl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A separately metered part of a node, as a meter describes it.
+
+    Attributes:
+        name: ``cpu``, ``ram``, ``gpu`` or ``gpu:<uuid>``; components of one meter are disjoint.
+        provenance: How its energy is measured.
+        static_w: Power without load in watts, where the meter's model states one.
+        low_w: Least power the component could really draw, in watts; ``None``: no bound known.
+        high_w: Most power it could draw, in watts; ``None``: no bound known.
+        detail: What exactly is read, for people.
+    """
+
+    name: str
+    provenance: Provenance
+    static_w: float | None = None
+    low_w: float | None = None
+    high_w: float | None = None
+    detail: str = ""
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """Gives cumulative energy per component of this node, never deltas.
+
+    A meter is used by one thread. ``auditor.testing.MeterContract`` is the suite a meter must pass.
+
+    Attributes:
+        name: The name it is registered under.
+        self_paced: Whether it calls ``tick`` itself whenever it has a new sample. Then ``read`` is only called from
+            within ``tick``, so that energy and process usage are read at the same instant. Other meters can be
+            read at any time and never call ``tick``.
+    """
+
+    name: str
+    self_paced: bool
+
+    def start(self, tick: Callable[[], None], interval_s: float) -> Sequence[Component]:
+        """Begin metering at about one sample each ``interval_s`` seconds; return what is metered.
+
+        Raises:
+            MeterError: the meter does not work here; the message says why and what would help.
+        """
+
+    def read(self) -> Mapping[str, int]:
+        """Cumulative energy in microjoules by component name; never decreases."""
+
+    def stop(self) -> None:
+        """Stop metering; may be called twice."""
+
+
+class Clock(Protocol):
+    """Time as the metering sees it."""
+
+    def monotonic_ns(self) -> int:
+        """CLOCK_MONOTONIC in nanoseconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """What is searched: how to draw parameters, and the training they stand for.
+
+    Attributes:
+        metric: Name under which the module logs its validation metric.
+        direction: ``maximize`` or ``minimize``.
+        test_metric: Name under which the module logs its metric on the test set; ``None``: no test set.
+        default: Parameters a practitioner would use without searching: the baseline.
+    """
+
+    metric: str
+    direction: str
+    test_metric: str | None
+    default: Mapping[str, Any]
+
+    def suggest(self, trial: optuna.Trial) -> Mapping[str, Any]:
+        """Draw the parameters of a trial (define by run)."""
+
+    def module(self, params: Mapping[str, Any]) -> pl.LightningModule:
+        """The model for some parameters."""
+
+    def data(self, params: Mapping[str, Any]) -> pl.LightningDataModule:
+        """The data for some parameters (batch size and the like)."""
+
+    def arrays(self) -> Mapping[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] | None:
+        """Features and labels of ``train``, ``validation`` and ``test`` for classical baselines.
+
+        Shapes are ``(n, d)`` and ``(n,)``. ``None``: classical models don't apply.
+        """

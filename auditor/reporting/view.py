@@ -1,0 +1,279 @@
+"""What a reader is shown of a statement, in words and formatted figures; the renderers only lay it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditor.domain.provenance import Provenance
+from auditor.reporting.comparison import Contender, contenders, gain_facts
+from auditor.reporting.costs import Cost, Outcome, costs, outcomes
+from auditor.reporting.facts import Fact, key_facts, more_facts
+from auditor.reporting.figures import NOT_AVAILABLE, duration, energy, percent, watt_hours
+from auditor.reporting.lookup import Statement, figure, joules, records, text, texts, why
+
+_VERDICTS = {
+    "paid": "The search paid",
+    "not paid": "The search did not pay",
+    "not shown": "Not shown to be worth it",
+    "cannot say": "Cannot say whether it paid",
+}
+_MEASUREMENTS = {
+    "good": "Well measured",
+    "limited": "Measured, with limits",
+    "reported": "Reported by others, not metered here",
+    "none": "Hardly measured at all",
+    "contradicted": "The figures contradict each other",
+}
+_SEVERITIES = ("error", "warning", "info")
+_LONGEST_LEAD = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the search was worth it.
+
+    Attributes:
+        grade: ``paid``, ``not paid``, ``not shown``, ``cannot say``; or that it is not available.
+        headline: The grade in a few plain words.
+        sentence: Why, with the figures.
+        reasons: What else led to it.
+        next: What to do now; empty where the statement has nothing.
+    """
+
+    grade: str
+    headline: str
+    sentence: str
+    reasons: tuple[str, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """How far the books can be trusted.
+
+    Attributes:
+        grade: As in the statement.
+        headline: The grade in plain words.
+        reasons: Why it is no better.
+        facts: Range, coverage and what lies outside of the metered time.
+    """
+
+    grade: str
+    headline: str
+    reasons: tuple[str, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """How one component of one node was measured; all fields formatted."""
+
+    node: str
+    component: str
+    how: str
+    detail: str
+    energy: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A finding: its severity (``error``, ``warning``, ``info``), code and sentence."""
+
+    severity: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A whole statement, ready to be laid out; texts are unescaped.
+
+    Attributes:
+        title: The study's name.
+        subtitle: Space, sampler and metric.
+        verdict: Whether it was worth it.
+        measurement: How far to trust it.
+        key_facts: The figures to see first.
+        more_facts: Compute, carbon and money in full.
+        costs: Energy by account group.
+        outcomes: Energy by outcome of the trials.
+        contenders: Default, winner and alternatives.
+        gain_facts: What the winner gained over the default.
+        components: How each component was measured.
+        included: What the figures count.
+        excluded: What they don't.
+        notes: Findings, the gravest first.
+    """
+
+    title: str
+    subtitle: str
+    verdict: Verdict
+    measurement: Measurement
+    key_facts: tuple[Fact, ...]
+    more_facts: tuple[Fact, ...]
+    costs: tuple[Cost, ...]
+    outcomes: tuple[Outcome, ...]
+    contenders: tuple[Contender, ...]
+    gain_facts: tuple[Fact, ...]
+    components: tuple[Component, ...]
+    included: tuple[str, ...]
+    excluded: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+def build_view(statement: Statement) -> View:
+    """The view of a statement whose texts were cleaned (:func:`auditor.reporting.names.cleaned`)."""
+    return View(
+        title=text(statement, "study.name") or "Unnamed study",
+        subtitle=_subtitle(statement),
+        verdict=_verdict(statement),
+        measurement=_measurement(statement),
+        key_facts=tuple(key_facts(statement)),
+        more_facts=tuple(more_facts(statement)),
+        costs=tuple(costs(statement)),
+        outcomes=tuple(outcomes(statement)),
+        contenders=tuple(contenders(statement)),
+        gain_facts=tuple(gain_facts(statement)),
+        components=tuple(_components(statement)),
+        included=tuple(texts(statement, "energy.boundary.included")),
+        excluded=tuple(texts(statement, "energy.boundary.excluded")),
+        notes=tuple(_notes(statement)),
+    )
+
+
+def _subtitle(statement: Statement) -> str:
+    direction = {"maximize": "higher is better", "minimize": "lower is better"}
+    metric = text(statement, "study.metric")
+    better = direction.get(text(statement, "study.direction"), "")
+    parts = [
+        ("space", text(statement, "study.space")),
+        ("sampler", text(statement, "study.sampler")),
+        ("metric", f"{metric} ({better})" if metric and better else metric),
+    ]
+    return " · ".join(f"{label} {value}" for label, value in parts if value)
+
+
+def _verdict(statement: Statement) -> Verdict:
+    grade, sentence = text(statement, "verdict.grade"), text(statement, "verdict.sentence")
+    headline = _VERDICTS.get(grade, "No verdict")
+    lead, colon, rest = sentence.partition(": ")
+    if colon and len(lead) <= _LONGEST_LEAD and rest:
+        headline, sentence = lead, rest[0].upper() + rest[1:]
+    if not sentence:
+        sentence = why(statement, "verdict.sentence") or f"The reason is {NOT_AVAILABLE}."
+    return Verdict(
+        grade=grade or NOT_AVAILABLE,
+        headline=headline,
+        sentence=sentence,
+        reasons=tuple(texts(statement, "verdict.reasons")),
+        next=text(statement, "verdict.next"),
+    )
+
+
+def _measurement(statement: Statement) -> Measurement:
+    grade = text(statement, "measurement.grade")
+    return Measurement(
+        grade=grade or NOT_AVAILABLE,
+        headline=_MEASUREMENTS.get(grade, "How well it was measured is not known"),
+        reasons=tuple(texts(statement, "measurement.reasons")),
+        facts=tuple(_measurement_facts(statement)),
+    )
+
+
+def _measurement_facts(statement: Statement) -> list[Fact]:
+    metered_j = joules(statement, "energy.metered_uj")
+    low_j, high_j = figure(statement, "energy.range.low_j"), figure(statement, "energy.range.high_j")
+    bounds = NOT_AVAILABLE if low_j is None or high_j is None else f"{energy(low_j)} to {energy(high_j)}"
+    policy = {
+        "reserved": "whoever reserves a device pays for its idle power",
+        "direct": "a trial pays only for what it adds to idle power",
+    }
+    return [
+        Fact.of(
+            statement, "energy.metered_uj", "All energy metered", energy(metered_j), watt_hours(metered_j)
+        ),
+        Fact.of(
+            statement,
+            "energy.range",
+            "The true figure lies within",
+            bounds,
+            text(statement, "energy.range.basis"),
+        ),
+        Fact.of(
+            statement,
+            "energy.coverage",
+            "Time metered",
+            percent(figure(statement, "energy.coverage")),
+            "of the time from the first reading to the last",
+        ),
+        Fact.of(
+            statement,
+            "energy.unmetered_start_s",
+            "Before the first reading",
+            duration(figure(statement, "energy.unmetered_start_s")),
+            "not metered",
+        ),
+        Fact.of(
+            statement,
+            "energy.after_seal_s",
+            "After the books closed",
+            duration(figure(statement, "energy.after_seal_s")),
+            "not in these figures",
+        ),
+        Fact.of(
+            statement,
+            "energy.policy",
+            "How idle power is shared",
+            text(statement, "energy.policy") or NOT_AVAILABLE,
+            policy.get(text(statement, "energy.policy"), ""),
+        ),
+    ]
+
+
+def _components(statement: Statement) -> list[Component]:
+    lines = [
+        Component(
+            node=text(part, "node"),
+            component=text(part, "component"),
+            how=_how(text(part, "provenance"), text(part, "meaning")),
+            detail=text(part, "detail") or text(part, "meter"),
+            energy=energy(joules(part, "metered_uj")),
+            share=percent(figure(part, "share")),
+        )
+        for part in records(statement, "energy.components")
+    ]
+    if lines:
+        return lines
+    grades = statement.get("energy") or {}
+    return [
+        Component(
+            node="",
+            component=name,
+            how=_how(str(grade), ""),
+            detail="",
+            energy=NOT_AVAILABLE,
+            share=NOT_AVAILABLE,
+        )
+        for name, grade in (grades.get("provenance") or {}).items()
+    ]
+
+
+def _how(provenance: str, meaning: str) -> str:
+    if meaning:
+        return meaning
+    try:
+        return Provenance(provenance).meaning
+    except ValueError:
+        return NOT_AVAILABLE
+
+
+def _notes(statement: Statement) -> list[Note]:
+    notes = [
+        Note(
+            severity=text(part, "severity") or "info", code=text(part, "code"), message=text(part, "message")
+        )
+        for part in records(statement, "findings")
+    ]
+    rank = {severity: place for place, severity in enumerate(_SEVERITIES)}
+    return sorted(notes, key=lambda note: rank.get(note.severity, len(rank)))

@@ -1,0 +1,1 @@
+"""Books and trials in, statement out: pure, no file, no clock, no environment."""

@@ -1,0 +1,144 @@
+"""From a study record to its statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditor.domain.parameters import Parameters
+from auditor.domain.quantities import uj_to_j
+from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.course import course_sections, ranked_trials
+from auditor.statement.effort import compute_section, trials_section
+from auditor.statement.energy import energy_section, scaled_range
+from auditor.statement.gain import gain_of, gain_section
+from auditor.statement.gaps import gain_findings
+from auditor.statement.measurement import measurement_section
+from auditor.statement.money import carbon_section, cost_section, is_fully_priced
+from auditor.statement.objections import NOT_COMPUTED, findings_section, info, not_computed, warning
+from auditor.statement.usage import usage_of
+from auditor.statement.values import utc
+from auditor.statement.verdict import Evidence, judge
+from auditor.statement.wording import next_step, sentence
+
+SCHEMA = "auditor.statement/1"
+
+
+def build_statement(record: StudyRecord, parameters: Parameters, *, version: str) -> dict[str, Any]:
+    """All figures of a study as data, in the shape of ``statement.schema.json``.
+
+    The same record and parameters give the same statement, on every machine and at any time. A figure that
+    can't be had is ``None``, with a finding that says why.
+
+    Args:
+        record: The study with its closed books.
+        parameters: Carbon factor, prices, and what a gain must be worth.
+        version: Version of the auditor, written into the statement.
+
+    Returns:
+        A mapping that ``json.dumps(..., allow_nan=False)`` can write.
+    """
+    usage = usage_of(record)
+    energy, energy_findings = energy_section(record, usage)
+    compute, compute_findings = compute_section(record)
+    trials, trial_findings = trials_section(record)
+    gain = gain_of(record, usage)
+    course, course_findings = course_sections(record, usage, delta=parameters.worth_gain or 0.0)
+    carbon, carbon_findings = carbon_section(energy["search_uj"], parameters)
+    cost, cost_findings = cost_section(record, energy["search_uj"], parameters)
+    book_findings = [*record.findings, *record.books.findings, *usage.findings, *energy_findings]
+    measurement = measurement_section(record, usage, book_findings)
+    evidence = Evidence(
+        gain=gain,
+        parameters=parameters,
+        complete_trials=len(ranked_trials(record)),
+        has_test_metric=record.test_metric is not None,
+        search_j=None if energy["search_uj"] is None else uj_to_j(energy["search_uj"]),
+        range_j=scaled_range(energy),
+        times_default=energy["times_default"],
+        cost=cost["total"],
+        fully_priced=is_fully_priced(cost),
+        tail_share=course["tail_share"],
+        books=measurement["grade"],
+    )
+    findings = [
+        *book_findings,
+        *compute_findings,
+        *trial_findings,
+        *gain_findings(record, gain),
+        *course_findings,
+        *carbon_findings,
+        *cost_findings,
+        *_cost_limit(evidence),
+        *_study(record),
+        *not_computed(),
+    ]
+    return {
+        "schema": SCHEMA,
+        "generated": {"auditor": version, "books_closed_at": _closed_at(record)},
+        "study": {
+            "uuid": record.uuid,
+            "name": record.name,
+            "space": record.space,
+            "sampler": record.sampler,
+            "metric": record.metric,
+            "test_metric": record.test_metric,
+            "direction": record.direction,
+        },
+        "verdict": _verdict(evidence),
+        "measurement": measurement,
+        "findings": findings_section(findings),
+        "energy": energy,
+        "compute": compute,
+        "trials": trials,
+        "gain": gain_section(record, gain),
+        **course,
+        **dict.fromkeys(NOT_COMPUTED),
+        "carbon": carbon,
+        "cost": cost,
+    }
+
+
+def _verdict(evidence: Evidence) -> dict[str, Any]:
+    grade, reasons = judge(evidence)
+    return {
+        "grade": grade.value,
+        "worth": {
+            "gain": evidence.worth_gain,
+            "cost": evidence.parameters.worth_cost,
+            "currency": evidence.parameters.currency,
+        },
+        "sentence": sentence(evidence, grade),
+        "reasons": reasons,
+        "next": next_step(evidence, grade),
+    }
+
+
+def _closed_at(record: StudyRecord) -> str | None:
+    windows = record.books.windows
+    return utc(max(window.end_ns for window in windows)) if windows else None
+
+
+def _cost_limit(evidence: Evidence) -> list[Finding]:
+    if not evidence.cost_unknown:
+        return []
+    return [
+        warning(
+            "cost-limit-unchecked",
+            "worth.cost was given but the cost is not fully priced: give cost.price_per_kwh or "
+            "cost.price_per_device_hour.",
+        )
+    ]
+
+
+def _study(record: StudyRecord) -> list[Finding]:
+    found = []
+    if record.test_metric is None:
+        found.append(
+            info(
+                "no-test-metric",
+                "study.test_metric is null: the search space names no metric on the test set.",
+            )
+        )
+    if not record.books.windows:
+        found.append(info("no-window", "generated.books_closed_at is null: no metered time is on the books."))
+    return found

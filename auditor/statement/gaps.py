@@ -1,0 +1,180 @@
+"""What the gain section lacks, why, and what would give it."""
+
+from __future__ import annotations
+
+from auditor.domain.study import Finding, Run, StudyRecord, TrialState
+from auditor.statement.gain import Gain, completed_baselines
+from auditor.statement.objections import info, warning
+from auditor.statement.values import counted, finite
+
+SEEDS_ADVISED = 5
+_ERROR_CHARACTERS = 160
+
+
+def gain_findings(record: StudyRecord, gain: Gain) -> list[Finding]:
+    """Findings on the comparison of winner and default."""
+    return [
+        *_trials(record, gain),
+        *_default(record, gain),
+        *_tests(record, gain),
+        *_seeds(gain),
+        *_alternatives(gain),
+        *_failures(record, "evaluation"),
+        *_failures(record, "baseline"),
+    ]
+
+
+def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
+    found = []
+    if gain.best is None:
+        found.append(
+            warning(
+                "no-complete-trial",
+                f"gain.best is null: none of {counted(len(record.trials), 'trial')} completed with a value.",
+            )
+        )
+    odd = [
+        trial.number
+        for trial in record.trials
+        if trial.state is TrialState.COMPLETE and finite(trial.value) is None
+    ]
+    if odd:
+        listed = ", ".join(map(str, odd[:10]))
+        found.append(
+            warning(
+                "non-finite-value",
+                f"{counted(len(odd), 'complete trial')} can't be ranked for want of a finite {record.metric}: "
+                f"{listed}.",
+            )
+        )
+    outdated = [
+        run
+        for run in record.runs
+        if run.kind == "evaluation"
+        and run.name == "winner"
+        and gain.best is not None
+        and run.trial not in (None, gain.best.number)
+    ]
+    if outdated and gain.best is not None:
+        found.append(
+            warning(
+                "winner-outdated",
+                f"{counted(len(outdated), 'evaluation')} of an earlier winner (trial {outdated[0].trial}) left "
+                f"out: the best trial is {gain.best.number}; evaluate it on fresh seeds.",
+            )
+        )
+    return found
+
+
+def _default(record: StudyRecord, gain: Gain) -> list[Finding]:
+    found = []
+    if gain.default_value is None:
+        why = (
+            f"the baseline default has no finite {record.metric}"
+            if completed_baselines(record, "default")
+            else "no completed baseline named default; add it to `baselines`"
+        )
+        found.append(warning("no-baseline", f"gain.baseline.value and gain.delta are null: {why}."))
+    elif gain.delta is None:
+        found.append(info("no-delta", "gain.delta is null: no trial completed with a value."))
+    return found
+
+
+def _tests(record: StudyRecord, gain: Gain) -> list[Finding]:
+    without = [
+        side
+        for side, values in (("winner", gain.winner_tests), ("default", gain.default_tests))
+        if not values
+    ]
+    if not without:
+        return []
+    if record.test_metric is None:
+        why = "the search space has no test metric; give it one"
+    else:
+        why = f"no completed evaluation on a fresh seed; set evaluation.seeds to {SEEDS_ADVISED}"
+    keys = "gain.delta_test and all that rests on it"
+    return [
+        warning("no-test-figure", f"{keys} are null, {' and '.join(without)} without test figure: {why}.")
+    ]
+
+
+def _seeds(gain: Gain) -> list[Finding]:
+    found = []
+    if gain.interval is None:
+        found.append(
+            warning(
+                "too-few-seeds",
+                f"gain.ci95, p_better and detectable are null: {counted(gain.seeds, 'seed')} on a side, where "
+                f"2 are needed and {SEEDS_ADVISED} advised (evaluation.seeds).",
+            )
+        )
+    elif gain.detectable is None:
+        found.append(
+            warning(
+                "no-seed-variance",
+                f"gain.detectable is null and the interval has no width: {counted(gain.seeds, 'seed')} each "
+                "gave the same figure, so chance (of the test set too) is not in it; check that the seed "
+                "reaches the training.",
+            )
+        )
+    if gain.optimism is None:
+        found.append(
+            info(
+                "no-fresh-validation",
+                "gain.optimism is null: it needs the winner's validation figure on 2 or more fresh seeds.",
+            )
+        )
+    return found
+
+
+def _alternatives(gain: Gain) -> list[Finding]:
+    found = []
+    if gain.best_alternative is None:
+        found.append(
+            info(
+                "no-alternative",
+                "gain.best_alternative is null: no baseline beside the default has a test figure; add for "
+                "example logistic_regression to `baselines`.",
+            )
+        )
+    for alternative in gain.alternatives:
+        lacking = [
+            key
+            for key, value in (
+                ("value", alternative.value),
+                ("test_value", alternative.test_value),
+                ("energy_j", alternative.energy_j),
+            )
+            if value is None
+        ]
+        if lacking:
+            found.append(
+                info(
+                    "alternative-incomplete",
+                    f"{' and '.join(lacking)} of baseline {alternative.name} null: not completed, or nothing "
+                    "booked.",
+                )
+            )
+    return found
+
+
+def _failures(record: StudyRecord, kind: str) -> list[Finding]:
+    bad = [run for run in record.runs if run.kind == kind and _is_bad(run)]
+    if not bad:
+        return []
+    of = sum(run.kind == kind for run in record.runs)
+    reason = next((run.error.strip().splitlines()[0] for run in bad if run.error.strip()), "")
+    cause = f": {reason[:_ERROR_CHARACTERS]}" if reason else ""
+    names = ", ".join(dict.fromkeys(run.name for run in bad))
+    return [
+        warning(
+            f"{kind}-failed",
+            f"{len(bad)} of {counted(of, kind)} failed or gave no finite figure ({names}){cause}.",
+        )
+    ]
+
+
+def _is_bad(run: Run) -> bool:
+    given = [value for value in (run.value, run.test_value) if value is not None]
+    not_finite = run.state is TrialState.COMPLETE and any(finite(value) is None for value in given)
+    return not_finite or run.state in {TrialState.FAILED, TrialState.LOST}

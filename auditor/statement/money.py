@@ -1,0 +1,102 @@
+"""The carbon and cost sections: the search's energy times what the reader assumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditor.domain.parameters import Parameters
+from auditor.domain.quantities import uj_to_kwh
+from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.objections import info
+from auditor.statement.values import finite
+
+SECONDS_PER_HOUR = 3600.0
+
+
+def carbon_section(search_uj: int | None, parameters: Parameters) -> tuple[dict[str, Any], list[Finding]]:
+    """The ``carbon`` section: kWh of the search, grams of CO2 equivalent = kWh x PUE x factor.
+
+    Source: GHG Protocol Scope 2 Guidance (2015) for location and market based figures.
+    """
+    kwh = None if search_uj is None else uj_to_kwh(search_uj)
+    factor = parameters.factor
+    grams = None if kwh is None or factor is None else kwh * parameters.pue * factor.g_per_kwh
+    section = {
+        "kwh": kwh,
+        "pue": parameters.pue,
+        "factor": None
+        if factor is None
+        else {
+            "g_per_kwh": factor.g_per_kwh,
+            "source": factor.source,
+            "year": factor.year,
+            "kind": factor.kind,
+            "scope": factor.scope,
+        },
+        "location_based_g": grams,
+        "market_based_g": None,
+        "embodied_g": None,
+    }
+    found = [
+        info("no-market-factor", "carbon.market_based_g is null: no supplier's factor can be given yet."),
+        info("no-embodied", "carbon.embodied_g is null: the making of the hardware is not known."),
+    ]
+    if factor is None:
+        found.append(
+            info(
+                "no-carbon-factor",
+                "carbon.location_based_g is null: no carbon factor was given (carbon.g_per_kwh or "
+                "carbon.country).",
+            )
+        )
+    elif factor.year is None:
+        found.append(info("no-factor-year", f"carbon.factor.year is null: {factor.source} does not say it."))
+    return section, found
+
+
+def cost_section(
+    record: StudyRecord, search_uj: int | None, parameters: Parameters
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The ``cost`` section, in the currency of the parameters."""
+    kwh = None if search_uj is None else uj_to_kwh(search_uj)
+    per_kwh, per_hour = parameters.price_per_kwh, parameters.price_per_device_hour
+    kind = "gpu" if record.books.device_s.get("gpu") else "cpu"
+    device_s = finite(record.books.device_s.get(kind))
+    energy = None if kwh is None or per_kwh is None else kwh * parameters.pue * per_kwh
+    devices = None if device_s is None or per_hour is None else device_s / SECONDS_PER_HOUR * per_hour
+    known = [amount for amount in (energy, devices) if amount is not None]
+    section = {
+        "energy": energy,
+        "device_hours": devices,
+        "total": sum(known) if known else None,
+        "currency": parameters.currency,
+        "price_per_kwh": per_kwh,
+        "price_per_device_hour": per_hour,
+    }
+    found = []
+    if per_kwh is None:
+        found.append(
+            info("no-price", "cost.energy is null: no price per kWh was given (cost.price_per_kwh).")
+        )
+    elif energy is None:
+        found.append(info("no-cost", "cost.energy is null: the energy of the search is not known."))
+    if per_hour is None:
+        found.append(
+            info(
+                "no-device-price",
+                "cost.device_hours is null: no price per device-hour was given (cost.price_per_device_hour).",
+            )
+        )
+    elif devices is None:
+        found.append(info("no-cost", "cost.device_hours is null: no reserved device time is on the books."))
+    if not known:
+        found.append(info("no-total", "cost.total is null: neither energy nor devices could be priced."))
+    return section, found
+
+
+def is_fully_priced(cost: dict[str, Any]) -> bool:
+    """Whether every price that was given led to a figure, and at least one did."""
+    parts = (("price_per_kwh", "energy"), ("price_per_device_hour", "device_hours"))
+    return cost["total"] is not None and all(
+        cost[price] is None or cost[figure] is not None for price, figure in parts
+    )

@@ -1,0 +1,171 @@
+"""The verdict in plain words, and what to do next."""
+
+from __future__ import annotations
+
+from auditor.analysis.detectable import MOST_SEEDS, seeds_to_detect
+from auditor.statement.gaps import SEEDS_ADVISED
+from auditor.statement.values import counted, energy, number, percent, signed
+from auditor.statement.verdict import LEAST_TRIALS, Evidence, VerdictGrade, missing
+
+LONG_TAIL = 0.5
+_OPENING = {
+    VerdictGrade.PAID: "Paid",
+    VerdictGrade.NOT_PAID: "Not worth it",
+    VerdictGrade.NOT_SHOWN: "Not shown to be worth it",
+    VerdictGrade.CANNOT_SAY: "Cannot say whether it was worth it",
+}
+
+
+def sentence(evidence: Evidence, grade: VerdictGrade) -> str:
+    """The verdict with its figures, for people outside the field; an alternative that does as well leads."""
+    lead = _lacking(evidence) if grade is VerdictGrade.CANNOT_SAY else ""
+    parts = (
+        lead,
+        _alternative(evidence),
+        _over_limit(evidence),
+        _gain(evidence),
+        _spent(evidence),
+        _tail(evidence),
+    )
+    first, *rest = [part for part in parts if part]
+    return f"{_OPENING[grade]}: {first}." + "".join(f" {part[:1].upper()}{part[1:]}." for part in rest)
+
+
+def next_step(evidence: Evidence, grade: VerdictGrade) -> str:
+    """One concrete recommendation."""
+    if grade is VerdictGrade.CANNOT_SAY:
+        return _complete_the_record(evidence)
+    rival = evidence.cheaper
+    if rival is not None and evidence.gain.as_good_as_default(rival):
+        more = _more_seeds(evidence) if grade is VerdictGrade.NOT_SHOWN else None
+        settle = f"; {more} would settle whether the winner beats the default" if more else ""
+        return f"Ship {rival.name}{settle}."
+    if grade is VerdictGrade.PAID:
+        return f"Keep the winner ({_winner(evidence)}){_stop_earlier(evidence)}."
+    if grade is VerdictGrade.NOT_PAID:
+        if evidence.too_costly:
+            limit = f"{number(evidence.parameters.worth_cost or 0.0)} {evidence.parameters.currency}"
+            return f"Next time stop earlier: give the search a budget of money within {limit}."
+        return f"Keep the default{_stop_earlier(evidence)}."
+    return _settle(evidence)
+
+
+def _complete_the_record(evidence: Evidence) -> str:
+    gain = evidence.gain
+    if evidence.complete_trials < LEAST_TRIALS:
+        return f"Let at least {LEAST_TRIALS} trials complete: resume the search, or give it a larger budget."
+    if gain.default_value is None and not gain.default_tests:
+        return "Add `default` to `baselines`, so that there is something to compare the winner with."
+    if not evidence.has_test_metric:
+        return "Give the search space a test metric, so that winner and default can be judged on unseen data."
+    return f"Train winner and default again on fresh seeds and test them (evaluation.seeds: {SEEDS_ADVISED})."
+
+
+def _settle(evidence: Evidence) -> str:
+    gain = evidence.gain
+    if gain.interval is None:
+        return f"Run at least {SEEDS_ADVISED} seeds each for winner and default (evaluation.seeds)."
+    if gain.interval.low > evidence.worth_gain:
+        if evidence.perhaps_cheaper is not None:
+            return (
+                f"Meter {evidence.perhaps_cheaper.name}: it does as well, and may be cheaper than the search."
+            )
+        return (
+            "Give the missing price (cost.price_per_kwh, cost.price_per_device_hour) to check the cost limit."
+        )
+    more = _more_seeds(evidence)
+    if more is None:
+        return f"Keep the default: over {MOST_SEEDS:,} seeds each would be needed to tell the two apart."
+    return f"Run {more} for winner and default: that would settle it if the gain is what it seems."
+
+
+def _more_seeds(evidence: Evidence) -> str | None:
+    """How many seeds would settle the gain; ``None`` where no sensible number would."""
+    gain = evidence.gain
+    if gain.delta_test is None:
+        return None
+    if gain.interval is None:
+        return f"at least {SEEDS_ADVISED} seeds each"
+    seeds = seeds_to_detect((gain.delta_test - evidence.worth_gain) / gain.sd) if gain.sd else None
+    return None if seeds is None else f"about {max(seeds, gain.seeds + 1)} seeds each"
+
+
+def _winner(evidence: Evidence) -> str:
+    return "the best trial" if evidence.gain.best is None else f"trial {evidence.gain.best.number}"
+
+
+def _stop_earlier(evidence: Evidence) -> str:
+    if evidence.tail_share is None or evidence.tail_share < LONG_TAIL:
+        return ""
+    return (
+        f", and stop earlier next time: {percent(evidence.tail_share)} of the energy came after the last gain"
+    )
+
+
+def _lacking(evidence: Evidence) -> str:
+    lacking = "; ".join(reason.rstrip(".") for reason in missing(evidence))
+    return lacking[:1].lower() + lacking[1:]
+
+
+def _alternative(evidence: Evidence) -> str:
+    rival, winner = evidence.cheaper, evidence.gain.winner_test
+    if rival is None or winner is None or rival.test_value is None or rival.energy_j is None:
+        return ""
+    return (
+        f"the baseline {rival.name}, for {energy(rival.energy_j)}, reaches {number(rival.test_value)} on test, "
+        f"the winner of the search {number(winner)}"
+    )
+
+
+def _over_limit(evidence: Evidence) -> str:
+    if not evidence.too_costly:
+        return ""
+    cost, limit = evidence.cost or 0.0, evidence.parameters.worth_cost or 0.0
+    currency = evidence.parameters.currency
+    return f"the search cost {number(cost)} {currency}, above the limit of {number(limit)} {currency}"
+
+
+def _gain(evidence: Evidence) -> str:
+    gain = evidence.gain
+    if gain.delta_test is None:
+        return ""
+    seeds = counted(gain.seeds, "seed")
+    if gain.interval is None:
+        difference = signed(gain.delta_test, uncertainty=0.0)
+        text = (
+            f"on test the winner is {difference} over the default, which {seeds} each can't tell from chance"
+        )
+    else:
+        low, high = gain.interval.low, gain.interval.high
+        low_text, mid, high_text = (
+            signed(value, uncertainty=(high - low) / 2.0) for value in (low, gain.delta_test, high)
+        )
+        text = (
+            f"on test the winner is {mid} over the default "
+            f"(95 % interval {low_text} to {high_text}; {seeds} each)"
+        )
+        if evidence.worth_gain:
+            text += f", where a gain must exceed {number(evidence.worth_gain)}"
+        if gain.detectable is not None:
+            text += f", and gains under {number(gain.detectable)} can easily be missed with {seeds}"
+    return text if gain.maximize else f"{text} (+ is better: lower)"
+
+
+def _spent(evidence: Evidence) -> str:
+    if evidence.search_j is None:
+        return "what the search used was not metered"
+    text = f"the search used {energy(evidence.search_j)}"
+    if evidence.range_j is not None and evidence.range_j[0] < evidence.range_j[1]:
+        low_j, high_j = evidence.range_j
+        text += f" (about {energy(low_j)} to {energy(high_j)}, given how it was measured)"
+    if evidence.times_default is not None:
+        text += f", {number(evidence.times_default)} times what training the default once used"
+    if evidence.cost is not None and not evidence.too_costly:
+        text += f", at a cost of {number(evidence.cost)} {evidence.parameters.currency}"
+    return text
+
+
+def _tail(evidence: Evidence) -> str:
+    if evidence.tail_share is None:
+        return ""
+    return f"{percent(evidence.tail_share)} of the search's energy came after the last gain (hindsight)"
