@@ -1,1 +1,38 @@
-"""What a search cost, and whether it was worth it."""
+"""nas-auditor: what a search really cost, and whether the accuracy it bought was worth it.
+
+Public names are imported when they are first used, so that ``import auditor`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditor.domain.errors import AuditorError, InputError
+    from auditor.domain.study import StudyRecord
+    from auditor.metering.closing import read_study as open_study
+    from auditor.training.callback import AuditCallback
+    from auditor.training.space import LightningSpace
+
+_PUBLIC = {
+    "AuditCallback": ("auditor.training.callback", "AuditCallback"),
+    "AuditorError": ("auditor.domain.errors", "AuditorError"),
+    "InputError": ("auditor.domain.errors", "InputError"),
+    "LightningSpace": ("auditor.training.space", "LightningSpace"),
+    "StudyRecord": ("auditor.domain.study", "StudyRecord"),
+    "open_study": ("auditor.metering.closing", "read_study"),
+}
+
+__all__ = ["AuditCallback", "AuditorError", "InputError", "LightningSpace", "StudyRecord", "open_study"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'auditor' has no attribute '{name}'")
+    module, attribute = _PUBLIC[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -72,7 +72,8 @@ def seeds_to_detect(effect_in_sd: float) -> int | None:
         effect_in_sd: Difference of the means in standard deviations of one value; the sign does not matter.
 
     Returns:
-        Seeds on each side, at least 2; ``None`` where more than ``MOST_SEEDS`` would be needed, as for an effect of 0.
+        Seeds on each side, at least 2; ``None`` where more than ``MOST_SEEDS`` would be needed, as for an
+        effect of 0.
     """
     if not power(effect_in_sd, MOST_SEEDS) >= POWER:
         return None

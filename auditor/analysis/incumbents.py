@@ -77,7 +77,7 @@ def marginal(path: Sequence[Incumbent], *, maximize: bool = True) -> tuple[Step,
 
 
 def tail_share(
-    path: Sequence[Incumbent], *, start: float, end: float, delta: float = 0.0, maximize: bool = True
+    path: Sequence[Incumbent], *, end: float, delta: float = 0.0, maximize: bool = True
 ) -> float | None:
     """Share of the search's energy that was used after the last gain of more than ``delta``.
 
@@ -86,8 +86,7 @@ def tail_share(
 
     Args:
         path: ``(k,)`` incumbents in the order of energy.
-        start: Cumulative energy when the search began, in the unit of the incumbents.
-        end: Cumulative energy when the search ended.
+        end: Energy of the whole search, in the unit of the incumbents.
         delta: What a gain must exceed to count, in the unit of the values.
         maximize: Whether higher is better.
 
@@ -101,6 +100,6 @@ def tail_share(
     for step in path[1:]:
         if sign * (step.value - level) > delta:
             last, level = step, step.value
-    if last is None or not end > start:
+    if last is None or not end > 0.0:
         return None
-    return min(1.0, max(0.0, (end - last.energy) / (end - start)))
+    return min(1.0, max(0.0, (end - last.energy) / end))

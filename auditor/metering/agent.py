@@ -210,8 +210,8 @@ class Agent:
         if writer is None:
             header = make_header("readings", study.study)
             path = journal_path(Path(folder), header)
-            if path.exists():  # this agent served the study before
-                return
+            while path.exists():  # this agent served the study before
+                path = path.with_name(f"{path.stem}+.jsonl")
             writer = self._writers[folder] = JournalWriter(path, header)
             records.append(self._slots)
             records += [_component_record(meter, c) for meter, c in self._metering.components]
@@ -250,7 +250,7 @@ class Agent:
             self._dismiss(key)
         needed = {process.journal_dir for process in self._processes.values()}
         for folder in self._writers.keys() - needed:
-            writer = self._writers[folder]
+            writer = self._writers.pop(folder)
             writer.append(Closed(t=time.monotonic_ns()))
             writer.close()
 

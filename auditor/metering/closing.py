@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,10 +18,14 @@ from auditor.accounting.books import Ledger, Session, close_books
 from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
 from auditor.domain.accounts import node_account
 from auditor.domain.errors import JournalError
+from auditor.domain.parameters import CarbonFactor, Parameters
 from auditor.domain.provenance import Provenance
+from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Attempt, Finding, Run, Severity, StudyRecord, Trial, TrialState
+from auditor.metering.activity import node_name
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.journal import JournalReader
+from auditor.metering.processes import boot_id
 from auditor.metering.records import (
     AttemptRecord,
     Closed,
@@ -52,6 +57,7 @@ class _Readings:
     seen: dict[str, Seen] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
+    closed: int | None = None
 
     def add(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -66,6 +72,8 @@ class _Readings:
                     self.components.append(record)
                 case NodeRecord():
                     self.node = record
+                case Closed():
+                    self.closed = record.t
                 case _:
                     pass
 
@@ -151,6 +159,40 @@ class StudyReader:
         """The newest reading of any node."""
         readings = [part.readings[-1] for part in self._of(_Readings) if part.readings]
         return max(readings, key=lambda r: r.t, default=None)
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters that ``study.yaml`` holds."""
+        fields = dict(self.file.parameters)
+        factor = fields.pop("factor", None)
+        return Parameters(factor=CarbonFactor(**factor) if factor else None, **fields)
+
+    def energy_and_power(self) -> tuple[float | None, float | None]:
+        """Joules metered since the first reading, all nodes, and watts over the last interval; ``None`` before it."""
+        total_uj = 0
+        power_w: float | None = None
+        for part in self._of(_Readings):
+            if len(part.readings) < 2:
+                continue
+            first, before, last = part.readings[0], part.readings[-2], part.readings[-1]
+            total_uj += sum(last.e.values()) - sum(first.e.values())
+            if last.t > before.t and part.closed is None:
+                watts = (sum(last.e.values()) - sum(before.e.values())) * 1e3 / (last.t - before.t)
+                power_w = watts + (power_w or 0.0)
+        return (uj_to_j(total_uj) if total_uj else None), power_w
+
+    def wait_for_agent(self, timeout_s: float) -> bool:
+        """Wait until the agent of this node has closed its journal; ``False`` where it did not in time."""
+        until_s = time.monotonic() + timeout_s
+        place = (node_name(), boot_id())
+        while True:
+            self.refresh()
+            newest = [p for p in self._of(_Readings) if (p.header.node, p.header.boot) == place][-1:]
+            if all(part.closed is not None for part in newest):
+                return True
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(0.01)
 
     @property
     def sealed(self) -> bool:

@@ -1,8 +1,8 @@
 """A statement, shown: on a terminal, as one self-contained HTML file, as Markdown.
 
-Pure functions of a statement as read from ``statement.json``: nothing is printed, no clock is asked, and no file is
-read but this package's template and the plotly.js that the installed plotly ships. The renderers load when first
-named, so that importing this package costs next to nothing.
+Pure functions of a statement as read from ``statement.json``: nothing is printed, no clock is asked, and
+no file is read but this package's template and the plotly.js that the installed plotly ships. The renderers
+load when first named, so that importing this package costs next to nothing.
 """
 
 from __future__ import annotations

@@ -93,7 +93,9 @@ def contenders(statement: Statement) -> list[Contender]:
 def gain_facts(statement: Statement) -> list[Fact]:
     """The winner's gain over the default, with how sure it is; positive is better."""
     if at(statement, "gain") is None:
-        return [Fact(label="Gain of the winner", value=NOT_AVAILABLE, note=why(statement, "gain"))]
+        return [
+            Fact(path="gain", label="Gain of the winner", value=NOT_AVAILABLE, note=why(statement, "gain"))
+        ]
     digits = places(statement)
     seeds = figure(statement, "gain.seeds")
     each = (
@@ -106,7 +108,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "gain.delta_test",
             "Gain on test",
             signed(figure(statement, "gain.delta_test"), digits),
-            f"winner less default, positive is better; {each}",
+            f"winner less default; {each}",
         ),
         Fact.of(
             statement,
@@ -127,7 +129,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "gain.p_better",
             "Pairs of seeds that the winner wins",
             percent(figure(statement, "gain.p_better")),
-            "each of its seeds against each of the default's",
+            "each seed against each",
         ),
         Fact.of(
             statement,
@@ -141,7 +143,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "gain.optimism",
             "Luck in picking the best",
             signed(figure(statement, "gain.optimism"), digits),
-            "how much the winner's own validation figure flatters it",
+            "validation result less fresh seeds",
         ),
         Fact.of(
             statement,
@@ -156,4 +158,4 @@ def gain_facts(statement: Statement) -> list[Fact]:
 def _reading(ends: tuple[float, float]) -> str:
     if ends[0] > 0:
         return "above zero: a gain"
-    return "below zero: a loss" if ends[1] < 0 else "holds zero: no gain is shown"
+    return "below zero: a loss" if ends[1] < 0 else "includes zero: no gain is shown"

@@ -10,14 +10,14 @@ from auditor.reporting.figures import is_figure
 from auditor.reporting.lookup import Statement, at, figure, text
 
 _GROUPS = {
-    "trial": ("Trials", "every trial, also those pruned, failed or lost"),
+    "trial": ("Trials", "all, also pruned, failed, lost"),
     "training": ("Training", "plain training, without a search"),
-    "baseline": ("Baselines", "what would have done without a search"),
+    "baseline": ("Baselines", "what needs no search"),
     "evaluation": ("Evaluation", "winner and default on fresh seeds"),
     "alternative": ("Alternatives", "other ways to the same end"),
     "sampler": ("Sampler", "choosing what to try"),
     "tracking": ("Tracking", "writing results to MLflow"),
-    "orchestration": ("Orchestration", "Ray, the driver, slots held but empty"),
+    "orchestration": ("Orchestration", "Ray, driver, slots left empty"),
     "audit": ("Audit", "the auditor itself"),
     "idle": ("Idle", "nobody held it"),
     "foreign": ("Foreign", "other people's processes"),
@@ -148,7 +148,7 @@ def baseline_energy_j(statement: Statement, name: str) -> float | None:
 
 
 def account_name(statement: Statement, name: str) -> AccountName | None:
-    """An account name taken apart, also where the study's own name has slashes; ``None`` for an unknown one."""
+    """An account name taken apart, also where the study's name has slashes; ``None`` for an unknown one."""
     own = f"study/{text(statement, 'study.name')}/"
     try:
         return parse_account(f"study/-/{name.removeprefix(own)}" if name.startswith(own) else name)

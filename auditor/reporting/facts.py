@@ -28,11 +28,13 @@ class Fact:
     """One figure with what it is.
 
     Attributes:
+        path: Where in the statement it stands, for example ``carbon.pue``.
         label: What it is.
         value: The figure with its unit, or that it is not available.
         note: What to know beside it; for a missing figure the reason, where a finding names one.
     """
 
+    path: str
     label: str
     value: str
     note: str = ""
@@ -45,11 +47,13 @@ class Fact:
     @classmethod
     def of(cls, statement: Statement, path: str, label: str, value: str, note: str = "") -> Fact:
         """A fact whose note, where the figure at ``path`` is missing, says why."""
-        return cls(label=label, value=value, note=why(statement, path) if value == NOT_AVAILABLE else note)
+        return cls(
+            path=path, label=label, value=value, note=why(statement, path) if value == NOT_AVAILABLE else note
+        )
 
 
 def key_facts(statement: Statement) -> list[Fact]:
-    """The figures to see first: energy, times the default, carbon, money, time, devices, operations, trials."""
+    """The figures to see first: energy, carbon, money, time, devices, operations, trials."""
     search_j, metered_j = joules(statement, "energy.search_uj"), joules(statement, "energy.metered_uj")
     return [
         Fact.of(
@@ -164,10 +168,13 @@ def _money(statement: Statement) -> Fact:
         amount = figure(statement, f"cost.{key}")
         if amount is not None:
             return Fact(
-                label="Money", value=money(amount, currency), note=note or "electricity and device time"
+                path=f"cost.{key}",
+                label="Money",
+                value=money(amount, currency),
+                note=note or "electricity and device time",
             )
     reason = next(filter(None, (why(statement, f"cost.{key}") for key in (*parts, "price_per_kwh"))), "")
-    return Fact(label="Money", value=NOT_AVAILABLE, note=reason)
+    return Fact(path="cost.total", label="Money", value=NOT_AVAILABLE, note=reason)
 
 
 def _devices(statement: Statement) -> Fact:
@@ -185,7 +192,7 @@ def _devices(statement: Statement) -> Fact:
     said = [f"{duration(known[kind])} of {_DEVICES.get(kind, kind)}" for kind in kinds]
     first = _DEVICES.get(kinds[0], kinds[0])
     note = f"{first} held by the study" + ("" if len(said) == 1 else f"; and {', '.join(said[1:])}")
-    return Fact(label="Device time", value=duration(known[kinds[0]]), note=note)
+    return Fact(path="compute.device_s", label="Device time", value=duration(known[kinds[0]]), note=note)
 
 
 def _operations(statement: Statement) -> Fact:
@@ -222,6 +229,7 @@ def _trials(statement: Statement) -> Fact:
     twice = figure(statement, "trials.duplicates")
     extra += [f"{count(int(twice))} repeated"] if twice else []
     return Fact(
+        path="trials.total",
         label="Trials",
         value=count(int(total)),
         note="; ".join(filter(None, [", ".join(states), ", ".join(extra)])),

@@ -11,12 +11,12 @@ from typing import Any
 
 from auditor.reporting.names import shortened
 
-BAR_PX = 30
+BAR_PX = 34
 LONGEST_NAME = 20
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
-def label(name: str, length: int = LONGEST_NAME) -> str:
+def safe_label(name: str, length: int = LONGEST_NAME) -> str:
     """A name as plotly may read it: shortened, and escaped."""
     return html.escape(shortened(name, length), quote=False)
 
@@ -32,13 +32,16 @@ def bars(
     return {
         "type": "bar",
         "orientation": "h",
-        "y": [label(label) for label in labels],
+        "y": [safe_label(label) for label in labels],
         "x": list(energies_j),
-        "text": list(ends),
+        "text": [html.escape(end, quote=False) for end in ends],
         "textposition": "outside",
         "textfont": {"color": "var(--ink)"},
         "cliponaxis": False,
-        "hovertext": [f"{label(label)}: {figures}" for label, figures in zip(labels, said, strict=True)],
+        "hovertext": [
+            f"{safe_label(label)}: {html.escape(figures, quote=False)}"
+            for label, figures in zip(labels, said, strict=True)
+        ],
         "hoverinfo": "text",
         "marker": {"color": list(colours)},
     }
@@ -95,15 +98,15 @@ def band(low: float, high: float) -> dict[str, Any]:
     }
 
 
-def bar_layout(bars: int, most_j: float) -> dict[str, Any]:
+def bar_layout(bars: int, most_j: float, *, bar_px: int = BAR_PX) -> dict[str, Any]:
     """Layout of horizontal bars: no axis but the labels, and room for the texts at their ends."""
     made = layout(
-        16 + BAR_PX * bars,
+        16 + bar_px * bars,
         {"visible": False, "range": [0, (most_j or 1.0) * 1.02]},
         {"automargin": True, "autorange": "reversed", "showgrid": False, "ticks": ""},
     )
     made["margin"] = {"l": 8, "r": 62, "t": 4, "b": 4}
-    made["bargap"] = 0.35
+    made["bargap"] = 1 - 18 / bar_px
     return made
 
 
@@ -117,6 +120,9 @@ def layout(height: int, x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
         "color": "var(--muted)",
         "tickfont": {"color": "var(--ink)"},
     }
+    for particular in (x, y):
+        if "title" in particular:
+            particular["title"] |= {"font": {"size": 13}, "standoff": 10}
     return {
         "height": height,
         "margin": {"l": 8, "r": 16, "t": 10, "b": 48},

@@ -1,8 +1,8 @@
 """Names that users and models chose, made harmless to look at.
 
 Escaping for HTML, Markdown or a terminal's markup is the renderers' work. This comes before it: control
-characters (a terminal obeys some) and marks that turn the direction of writing (they make text read as what it is
-not) are shown as what they are.
+characters (a terminal obeys some) and marks that turn the direction of writing (they make text read as what
+it is not) are shown as what they are.
 """
 
 from __future__ import annotations

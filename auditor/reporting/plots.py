@@ -16,6 +16,7 @@ from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.figures import energy, fixed, percent, signed
 from auditor.reporting.lookup import Statement, figure, interval, numbers, records, text
 
+_ACCOUNT_PX = 46  # as high as the lines of the table beside it
 _OUTCOME_COLOURS = {"complete": "good", "pruned": "accent", "failed": "bad", "lost": "warn"}
 
 
@@ -65,7 +66,7 @@ def _accounts(lines: Sequence[Cost]) -> Plot | None:
                 said,
             )
         ],
-        layout=marks.bar_layout(len(lines), max(line.energy_j for line in lines)),
+        layout=marks.bar_layout(len(lines), max(line.energy_j for line in lines), bar_px=_ACCOUNT_PX),
     )
 
 
@@ -132,7 +133,7 @@ def _incumbents(statement: Statement) -> Plot | None:
     layout = marks.layout(
         300,
         {"title": {"text": f"energy so far ({unit})"}, "rangemode": "tozero", "tickformat": "~g"},
-        {"title": {"text": marks.label(metric, 40)}, "automargin": True, "tickformat": "~g"},
+        {"title": {"text": marks.safe_label(metric, 40)}, "automargin": True, "tickformat": "~g"},
     )
     summary = f"Best {metric} so far against energy: " + "; ".join(said)
     default = figure(statement, "gain.baseline.value")
@@ -141,10 +142,10 @@ def _incumbents(statement: Statement) -> Plot | None:
         layout["annotations"] = [
             {
                 "xref": "paper",
-                "x": 1,
-                "xanchor": "right",
+                "x": 0.01,
+                "xanchor": "left",
                 "y": default,
-                "yanchor": "top" if default < best else "bottom",
+                "yanchor": "bottom",
                 "text": f"default {fixed(default, digits)}",
                 "showarrow": False,
                 "font": {"color": "var(--muted)", "size": 12},
@@ -187,7 +188,7 @@ def _runs(statement: Statement) -> Plot | None:
     for place, (name, values, colour) in enumerate(rows):
         mean = sum(values) / len(values)
         several = len(values) > 1
-        said = [f"{marks.label(name)}: {fixed(value, digits)}" for value in values]
+        said = [f"{marks.safe_label(name)}: {fixed(value, digits)}" for value in values]
         data.append(marks.points(values, place, f"var(--{colour})", "circle" if several else "diamond", said))
         if several:
             data.append(
@@ -196,17 +197,17 @@ def _runs(statement: Statement) -> Plot | None:
                     place,
                     "var(--ink)",
                     "line-ns-open",
-                    [f"{marks.label(name)}: mean {fixed(mean, digits)}"],
+                    [f"{marks.safe_label(name)}: mean {fixed(mean, digits)}"],
                 )
             )
     said_rows = [f"{name} {', '.join(fixed(value, digits) for value in values)}" for name, values, _ in rows]
     layout = marks.layout(
         70 + 34 * len(rows),
-        {"title": {"text": marks.label(metric, 40)}, "tickformat": "~g", "nticks": 6},
+        {"title": {"text": marks.safe_label(metric, 40)}, "tickformat": "~g", "nticks": 6},
         {
             "automargin": True,
             "tickvals": list(range(len(rows))),
-            "ticktext": [marks.label(name) for name, _, _ in rows],
+            "ticktext": [marks.safe_label(name) for name, _, _ in rows],
             "range": [len(rows) - 0.5, -0.5],
             "showgrid": False,
         },
@@ -235,7 +236,12 @@ def _gain(statement: Statement) -> Plot | None:
     }
     layout = marks.layout(
         125,
-        {"title": {"text": "gain on test"}, "range": [-reach, reach], "tickformat": "+~g", "nticks": 7},
+        {
+            "title": {"text": "gain on test (right of zero: better)"},
+            "range": [-reach, reach],
+            "tickformat": "~g",
+            "nticks": 7,
+        },
         {"range": [-1, 1], "showticklabels": False, "showgrid": False},
     )
     layout["shapes"] = [marks.line("x", 0.0)]

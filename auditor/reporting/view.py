@@ -175,7 +175,7 @@ def _measurement(statement: Statement) -> Measurement:
     grade = text(statement, "measurement.grade")
     return Measurement(
         grade=grade or NOT_AVAILABLE,
-        headline=_MEASUREMENTS.get(grade, "How well it was measured is not known"),
+        headline=_MEASUREMENTS.get(grade, "Not known"),
         reasons=tuple(texts(statement, "measurement.reasons")),
         facts=tuple(_measurement_facts(statement)),
     )

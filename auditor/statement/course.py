@@ -17,10 +17,9 @@ from auditor.statement.values import finite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Axis:
-    """Cumulative energy in joules at the completion of each trial, and at the search's begin and end."""
+    """Energy of the search so far in J: when each ranked trial completed, when the last attempt ended."""
 
     at_completion: tuple[float, ...]
-    begin: float
     end: float
 
 
@@ -60,11 +59,11 @@ def course_sections(
             )
     if axis is None:
         why = "no energy is on the books" if ranked else "no trial completed with a value"
-        found.append(info("no-course", f"incumbents and marginal are empty and tail_share is null: {why}."))
+        found.append(info("no-course", f"incumbents and marginal are not known, tail_share is null: {why}."))
         return {"incumbents": [], "marginal": [], "tail_share": None}, found
 
     path = incumbents([trial.value or 0.0 for trial in ranked], axis.at_completion, maximize=maximize)
-    tail = tail_share(path, start=axis.begin, end=axis.end, delta=delta, maximize=maximize)
+    tail = tail_share(path, end=axis.end, delta=delta, maximize=maximize)
     if tail is None:
         found.append(
             info(
@@ -98,15 +97,14 @@ def _by_readings(record: StudyRecord, ranked: tuple[Trial, ...]) -> _Axis | None
     if len(books.cumulative_ns) < 2 or any(end is None for end in ends):
         return None
     attempts = [attempt for trial in record.trials for attempt in trial.attempts]
-    begin_ns = min(attempt.begin_ns for attempt in attempts)
     open_end = any(attempt.end_ns is None for attempt in attempts)
     end_ns = books.cumulative_ns[-1] if open_end else max(attempt.end_ns or 0 for attempt in attempts)
     origin_ns = books.cumulative_ns[0]
-    moments = np.array([*((end or 0) - origin_ns for end in ends), begin_ns - origin_ns, end_ns - origin_ns])
+    moments = np.array([(end or 0) - origin_ns for end in (*ends, end_ns)])
     times = np.array([time_ns - origin_ns for time_ns in books.cumulative_ns])
     energies_uj = np.array(books.cumulative_uj, dtype=np.float64)
-    *done, begin, end_j = (np.interp(moments, times, energies_uj) / MICROJOULES_PER_JOULE).tolist()
-    return _Axis(at_completion=tuple(done), begin=begin, end=end_j)
+    *done, end_j = (np.interp(moments, times, energies_uj) / MICROJOULES_PER_JOULE).tolist()
+    return _Axis(at_completion=tuple(done), end=end_j)
 
 
 def _by_order(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> _Axis:
@@ -119,4 +117,4 @@ def _by_order(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> _
         total_uj += usage.by_trial.get(trial.number, 0)
         reached[trial.number] = total_uj / MICROJOULES_PER_JOULE
     done = tuple(reached[trial.number] for trial in ranked)
-    return _Axis(at_completion=done, begin=0.0, end=total_uj / MICROJOULES_PER_JOULE)
+    return _Axis(at_completion=done, end=total_uj / MICROJOULES_PER_JOULE)

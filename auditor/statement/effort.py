@@ -12,12 +12,12 @@ from auditor.statement.values import finite
 def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]:
     """The ``compute`` section: times in seconds, floating-point operations with their coverage."""
     books = record.books
-    timed = bool(books.windows) or books.wall_s > 0.0
+    timed = finite(books.wall_s) is not None and (bool(books.windows) or books.wall_s > 0.0)
     attempts = [attempt for trial in record.trials for attempt in trial.attempts]
     executions: list[Attempt | Run] = [*attempts, *record.runs]
     counts = [execution.flops for execution in executions if execution.flops is not None]
     section = {
-        "wall_s": finite(books.wall_s) if timed else None,
+        "wall_s": float(books.wall_s) if timed else None,
         "device_s": {kind: float(books.device_s[kind]) for kind in sorted(books.device_s)},
         "cpu_s": finite(books.cpu_s),
         "flops": sum(counts) if counts else None,
@@ -34,7 +34,7 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
         found.append(
             info("no-device-time", "compute.device_s is empty: no reservation of a device is on the books.")
         )
-    if books.cpu_s is None:
+    if finite(books.cpu_s) is None:
         found.append(info("no-cpu-time", "compute.cpu_s is null: no process of the study gave its CPU time."))
     if not counts:
         found.append(

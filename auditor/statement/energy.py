@@ -98,15 +98,16 @@ def _gaps(record: StudyRecord) -> list[Finding]:
         found.append(
             warning(
                 "unmetered",
-                "No energy is on the books, so every figure that needs it is null: run the study under a "
+                "energy.search_uj, energy.baselines_uj, energy.evaluation_uj, energy.outside_uj, "
+                "energy.by_state and carbon.kwh are null: no energy is on the books; run the study under a "
                 "meter (`auditor doctor` says which work here).",
             )
         )
-    if books.coverage is None:
+    if finite(books.coverage) is None:
         found.append(
             info("no-coverage", "energy.coverage is null: without readings no metered time can be told.")
         )
-    if books.unmetered_start_s is None:
+    if finite(books.unmetered_start_s) is None:
         found.append(
             info(
                 "no-study-start",
@@ -117,11 +118,11 @@ def _gaps(record: StudyRecord) -> list[Finding]:
         found.append(
             warning(
                 "books-not-sealed",
-                "No seal closes the books, so they end with the last reading and energy.after_seal_s is null: "
+                "energy.after_seal_s is null: no seal closes the books, so they end with the last reading; "
                 "let the study end in order, or resume it.",
             )
         )
-    elif books.after_seal_s is None:
+    elif finite(books.after_seal_s) is None:
         found.append(info("no-seal", "energy.after_seal_s is null: nothing after a seal is known."))
     if record.imported:
         found.append(
@@ -166,7 +167,12 @@ def _component(book: ComponentBook, metered_uj: int) -> dict[str, Any]:
 def _range(books: Books) -> tuple[dict[str, Any], list[Finding]]:
     """Least and most that all metered energy could be, in joules."""
     if not books.components:
-        found = [info("no-range", "energy.range is null: no component says how it was measured.")]
+        found = [
+            info(
+                "no-range",
+                "energy.range.low_j and energy.range.high_j are null: no component says how it was measured.",
+            )
+        ]
         return {"low_j": None, "high_j": None, "basis": "no component is known"}, found
     low_uj = sum(b.metered_uj if b.low_uj is None else b.low_uj for b in books.components)
     high_uj = sum(b.metered_uj if b.high_uj is None else b.high_uj for b in books.components)

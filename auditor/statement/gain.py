@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from auditor.domain.study import Run, StudyRecord, Trial, TrialState
 from auditor.statement.course import ranked_trials
 from auditor.statement.usage import Usage
 from auditor.statement.values import finite, json_value, mean
+
+SAME = 1e-9
+"""Relative difference that is rounding of a mean, not a better figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,8 @@ class Gain:
     def _as_good(self, alternative: Alternative, test_value: float | None) -> bool:
         if alternative.test_value is None or test_value is None:
             return False
-        return self._merit(alternative.test_value) >= self._merit(test_value)
+        better = self._merit(alternative.test_value) > self._merit(test_value)
+        return better or math.isclose(alternative.test_value, test_value, rel_tol=SAME)
 
     def _merit(self, value: float | None) -> float:
         return (value or 0.0) if self.maximize else -(value or 0.0)

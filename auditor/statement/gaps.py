@@ -30,7 +30,8 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
         found.append(
             warning(
                 "no-complete-trial",
-                f"gain.best is null: none of {counted(len(record.trials), 'trial')} completed with a value.",
+                "gain.best.trial, gain.best.value, gain.best.params and gain.delta are null: none of "
+                f"{counted(len(record.trials), 'trial')} completed with a value.",
             )
         )
     odd = [
@@ -43,8 +44,8 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
         found.append(
             warning(
                 "non-finite-value",
-                f"{counted(len(odd), 'complete trial')} can't be ranked for want of a finite {record.metric}: "
-                f"{listed}.",
+                f"{counted(len(odd), 'complete trial')} can't be ranked for want of a finite "
+                f"{record.metric}: {listed}.",
             )
         )
     outdated = [
@@ -59,8 +60,8 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
         found.append(
             warning(
                 "winner-outdated",
-                f"{counted(len(outdated), 'evaluation')} of an earlier winner (trial {outdated[0].trial}) left "
-                f"out: the best trial is {gain.best.number}; evaluate it on fresh seeds.",
+                f"{counted(len(outdated), 'evaluation')} of an earlier winner (trial {outdated[0].trial}) "
+                f"left out: the best trial is {gain.best.number}; evaluate it on fresh seeds.",
             )
         )
     return found
@@ -75,27 +76,19 @@ def _default(record: StudyRecord, gain: Gain) -> list[Finding]:
             else "no completed baseline named default; add it to `baselines`"
         )
         found.append(warning("no-baseline", f"gain.baseline.value and gain.delta are null: {why}."))
-    elif gain.delta is None:
-        found.append(info("no-delta", "gain.delta is null: no trial completed with a value."))
     return found
 
 
 def _tests(record: StudyRecord, gain: Gain) -> list[Finding]:
-    without = [
-        side
-        for side, values in (("winner", gain.winner_tests), ("default", gain.default_tests))
-        if not values
-    ]
+    sides = (("gain.best.test_value", gain.winner_tests), ("gain.baseline.test_value", gain.default_tests))
+    without = [key for key, values in sides if not values]
     if not without:
         return []
     if record.test_metric is None:
         why = "the search space has no test metric; give it one"
     else:
         why = f"no completed evaluation on a fresh seed; set evaluation.seeds to {SEEDS_ADVISED}"
-    keys = "gain.delta_test and all that rests on it"
-    return [
-        warning("no-test-figure", f"{keys} are null, {' and '.join(without)} without test figure: {why}.")
-    ]
+    return [warning("no-test-figure", f"{', '.join(without)} and gain.delta_test are null: {why}.")]
 
 
 def _seeds(gain: Gain) -> list[Finding]:
@@ -104,17 +97,17 @@ def _seeds(gain: Gain) -> list[Finding]:
         found.append(
             warning(
                 "too-few-seeds",
-                f"gain.ci95, p_better and detectable are null: {counted(gain.seeds, 'seed')} on a side, where "
-                f"2 are needed and {SEEDS_ADVISED} advised (evaluation.seeds).",
+                "gain.ci95, gain.p_better and gain.detectable are null: "
+                f"{counted(gain.seeds, 'seed')} on a side, "
+                f"where 2 are needed and {SEEDS_ADVISED} advised (evaluation.seeds).",
             )
         )
     elif gain.detectable is None:
         found.append(
             warning(
                 "no-seed-variance",
-                f"gain.detectable is null and the interval has no width: {counted(gain.seeds, 'seed')} each "
-                "gave the same figure, so chance (of the test set too) is not in it; check that the seed "
-                "reaches the training.",
+                f"gain.detectable is null: {counted(gain.seeds, 'seed')} each gave the same figure, so the "
+                "interval has no width and hides chance; check that the seed reaches the training.",
             )
         )
     if gain.optimism is None:
@@ -148,11 +141,15 @@ def _alternatives(gain: Gain) -> list[Finding]:
             if value is None
         ]
         if lacking:
+            are = "is" if len(lacking) == 1 else "are"
+            where = (
+                "gain.best_alternative" if alternative == gain.best_alternative else "gain.alternatives_tried"
+            )
             found.append(
                 info(
                     "alternative-incomplete",
-                    f"{' and '.join(lacking)} of baseline {alternative.name} null: not completed, or nothing "
-                    "booked.",
+                    f"{' and '.join(lacking)} of baseline {alternative.name} {are} null in {where}: it did "
+                    "not complete, or nothing is booked for it.",
                 )
             )
     return found

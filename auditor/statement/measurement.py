@@ -9,7 +9,7 @@ from typing import Any
 from auditor.domain.provenance import Provenance
 from auditor.domain.study import Finding, StudyRecord
 from auditor.statement.usage import Usage, is_metered
-from auditor.statement.values import percent
+from auditor.statement.values import finite, percent
 
 CONTRADICTIONS = frozenset(
     {
@@ -67,7 +67,7 @@ def measurement_section(record: StudyRecord, usage: Usage, findings: Iterable[Fi
 
 
 def _absent(record: StudyRecord) -> list[str]:
-    coverage = record.books.coverage
+    coverage = finite(record.books.coverage)
     reasons = []
     if not is_metered(record):
         reasons.append("no energy is on the books")
@@ -81,9 +81,10 @@ def _absent(record: StudyRecord) -> list[str]:
 
 def _limits(record: StudyRecord, usage: Usage) -> list[str]:
     books = record.books
+    coverage = finite(books.coverage)
     reasons = []
-    if books.coverage is not None and NONE_BELOW_COVERAGE <= books.coverage < GOOD_FROM_COVERAGE:
-        reasons.append(f"{percent(books.coverage)} of the time was metered, less than 99 %")
+    if coverage is not None and NONE_BELOW_COVERAGE <= coverage < GOOD_FROM_COVERAGE:
+        reasons.append(f"{percent(coverage)} of the time was metered, less than 99 %")
     shares: dict[tuple[str, Provenance], int] = {}
     for book in books.components:
         key = (book.component, book.provenance)

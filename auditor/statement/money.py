@@ -45,11 +45,13 @@ def carbon_section(search_uj: int | None, parameters: Parameters) -> tuple[dict[
         found.append(
             info(
                 "no-carbon-factor",
-                "carbon.location_based_g is null: no carbon factor was given (carbon.g_per_kwh or "
-                "carbon.country).",
+                "carbon.location_based_g and carbon.factor are null: no carbon factor was given "
+                "(carbon.g_per_kwh or carbon.country).",
             )
         )
-    elif factor.year is None:
+    elif grams is None:
+        found.append(info("no-carbon", "carbon.location_based_g is null: no energy is on the books."))
+    if factor is not None and factor.year is None:
         found.append(info("no-factor-year", f"carbon.factor.year is null: {factor.source} does not say it."))
     return section, found
 
@@ -75,16 +77,14 @@ def cost_section(
     }
     found = []
     if per_kwh is None:
-        found.append(
-            info("no-price", "cost.energy is null: no price per kWh was given (cost.price_per_kwh).")
-        )
+        found.append(info("no-price", "cost.energy is null: no price was given (cost.price_per_kwh)."))
     elif energy is None:
-        found.append(info("no-cost", "cost.energy is null: the energy of the search is not known."))
+        found.append(info("no-cost", "cost.energy is null: no energy is on the books."))
     if per_hour is None:
         found.append(
             info(
                 "no-device-price",
-                "cost.device_hours is null: no price per device-hour was given (cost.price_per_device_hour).",
+                "cost.device_hours is null: no price was given (cost.price_per_device_hour).",
             )
         )
     elif devices is None:

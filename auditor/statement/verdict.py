@@ -97,8 +97,9 @@ def judge(evidence: Evidence) -> tuple[VerdictGrade, list[str]]:
     """The verdict and every reason for it, each with its figures.
 
     ``paid``: the lower bound of the gain is above what a gain must be, the cost is within its limit, and
-    nothing cheaper is as good. ``not paid``: the upper bound is below it, or the cost above its limit, or something
-    cheaper is as good. ``not shown``: in between. ``cannot say``: a figure that this takes is not there.
+    nothing cheaper is as good. ``not paid``: the upper bound is below it, or the cost above its limit, or
+    something cheaper is as good. ``not shown``: in between. ``cannot say``: a figure that this takes is not
+    there.
     """
     lacking = missing(evidence)
     reasons = [
@@ -133,7 +134,9 @@ def missing(evidence: Evidence) -> list[str]:
     if gain.default_value is None and not gain.default_tests:
         reasons.append("There is no baseline: the default was not trained.")
     without = [
-        n for n, v in (("the winner", gain.winner_tests), ("the default", gain.default_tests)) if not v
+        side
+        for side, values in (("the winner", gain.winner_tests), ("the default", gain.default_tests))
+        if not values
     ]
     if without:
         reasons.append(f"There is no test figure for {' and '.join(without)}.")
@@ -146,13 +149,14 @@ def _on_gain(evidence: Evidence) -> list[str]:
         return []
     if gain.interval is None:
         difference = signed(gain.delta_test, uncertainty=0.0)
-        return [f"On test the winner is {difference} over the default; {_each(gain)} give no interval."]
+        return [f"On test the winner is {difference} over the default; 1 seed on a side gives no interval."]
     low, high = gain.interval.low, gain.interval.high
     width = (high - low) / 2.0
-    bounds = f"{signed(low, uncertainty=width)} to {signed(high, uncertainty=width)}"
+    bounds = f"{signed(low, uncertainty=width)} and {signed(high, uncertainty=width)}"
     threshold = f"the {number(worth)} that a gain must exceed" if worth else "zero"
     relation = "wholly above" if low > worth else "wholly below" if high < worth else "not clear of"
-    reasons = [f"The gain on test lies between {bounds} (95 %, {_each(gain)}), {relation} {threshold}."]
+    seeds = counted(gain.seeds, "seed")
+    reasons = [f"The gain on test lies between {bounds} (95 %, {seeds} each), {relation} {threshold}."]
     if gain.detectable is not None:
         reasons.append(f"Gains under {number(gain.detectable)} can easily be missed with so many seeds.")
     elif gain.sd == 0.0:
@@ -160,10 +164,6 @@ def _on_gain(evidence: Evidence) -> list[str]:
             "All seeds of a side gave the same figure, so the interval has no width and hides chance."
         )
     return reasons
-
-
-def _each(gain: Gain) -> str:
-    return f"{counted(gain.seeds, 'seed')} each"
 
 
 def _on_cost(evidence: Evidence) -> list[str]:

@@ -103,18 +103,15 @@ def _stop_earlier(evidence: Evidence) -> str:
 
 
 def _lacking(evidence: Evidence) -> str:
-    lacking = "; ".join(reason.rstrip(".") for reason in missing(evidence))
-    return lacking[:1].lower() + lacking[1:]
+    return "; ".join(f"{reason[:1].lower()}{reason[1:].rstrip('.')}" for reason in missing(evidence))
 
 
 def _alternative(evidence: Evidence) -> str:
     rival, winner = evidence.cheaper, evidence.gain.winner_test
     if rival is None or winner is None or rival.test_value is None or rival.energy_j is None:
         return ""
-    return (
-        f"the baseline {rival.name}, for {energy(rival.energy_j)}, reaches {number(rival.test_value)} on test, "
-        f"the winner of the search {number(winner)}"
-    )
+    reached = f"reaches {number(rival.test_value)} on test, the winner of the search {number(winner)}"
+    return f"the baseline {rival.name}, for {energy(rival.energy_j)}, {reached}"
 
 
 def _over_limit(evidence: Evidence) -> str:
@@ -129,26 +126,26 @@ def _gain(evidence: Evidence) -> str:
     gain = evidence.gain
     if gain.delta_test is None:
         return ""
-    seeds = counted(gain.seeds, "seed")
     if gain.interval is None:
-        difference = signed(gain.delta_test, uncertainty=0.0)
-        text = (
-            f"on test the winner is {difference} over the default, which {seeds} each can't tell from chance"
-        )
-    else:
-        low, high = gain.interval.low, gain.interval.high
-        low_text, mid, high_text = (
-            signed(value, uncertainty=(high - low) / 2.0) for value in (low, gain.delta_test, high)
-        )
-        text = (
-            f"on test the winner is {mid} over the default "
-            f"(95 % interval {low_text} to {high_text}; {seeds} each)"
-        )
-        if evidence.worth_gain:
-            text += f", where a gain must exceed {number(evidence.worth_gain)}"
-        if gain.detectable is not None:
-            text += f", and gains under {number(gain.detectable)} can easily be missed with {seeds}"
-    return text if gain.maximize else f"{text} (+ is better: lower)"
+        difference = _by(evidence, signed(gain.delta_test, uncertainty=0.0))
+        return f"{difference}; 1 seed on a side can't tell that from chance"
+    seeds = counted(gain.seeds, "seed")
+    low, high = gain.interval.low, gain.interval.high
+    low_text, middle, high_text = (
+        signed(value, uncertainty=(high - low) / 2.0) for value in (low, gain.delta_test, high)
+    )
+    text = f"{_by(evidence, middle)} (95 % interval {low_text} to {high_text}; {seeds} each)"
+    if evidence.worth_gain:
+        text += f", where a gain must exceed {number(evidence.worth_gain)}"
+    if gain.detectable is not None:
+        text += f", and gains under {number(gain.detectable)} can easily be missed with {seeds}"
+    return text
+
+
+def _by(evidence: Evidence, improvement: str) -> str:
+    if evidence.gain.maximize:
+        return f"on test the winner is {improvement} over the default"
+    return f"on test, where lower is better, the winner betters the default by {improvement}"
 
 
 def _spent(evidence: Evidence) -> str:

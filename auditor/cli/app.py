@@ -1,0 +1,169 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from auditor.domain.errors import AuditorError
+
+app = typer.Typer(
+    name="auditor",
+    help="What a search really cost in energy, compute, money and carbon, and whether the accuracy it bought was worth it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_verbose = False
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"nas-auditor {version('nas-auditor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    global _verbose  # noqa: PLW0603 - read by main() once the command has failed
+    _verbose = verbose
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+auditor search --init search.yaml
+
+auditor search search.yaml
+
+auditor search search.yaml --set budget.trials=24 --set resources.workers=4 --out runs/first
+
+The same command on an existing folder goes on with its study.""",
+)
+def search(
+    config: Annotated[Path | None, typer.Argument(help="Configuration (YAML).", show_default=False)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, for example budget.trials=24.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Study folder; default: auditor-runs/<study>.", show_default=False)
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="FILE", help="Write a commented configuration and leave.", show_default=False)
+    ] = None,
+) -> None:
+    """Run an audited search, or go on with one; ends with the statement."""
+    from auditor.cli import run
+
+    if init is not None:
+        run.write_example(init)
+        return
+    run.search(config, settings or [], out)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+auditor report auditor-runs/digits-cnn
+
+auditor report auditor-runs/digits-cnn --policy direct --pue 1.3 --grid FRA --price 0.25 --html what-if.html
+
+auditor report auditor-runs/digits-cnn --json - | jq .verdict""",
+)
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.", show_default=False)],
+    html: Annotated[Path | None, typer.Option("--html", help="Write the HTML report here.", show_default=False)] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the statement here; '-' for the terminal.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write a Markdown summary here; '-' for the terminal.", show_default=False)
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="How static energy is shared: reserved or direct.", show_default=False)
+    ] = None,
+    pue: Annotated[float | None, typer.Option("--pue", help="Power usage effectiveness, at least 1.", show_default=False)] = None,
+    grid: Annotated[
+        str | None, typer.Option("--grid", help="Country (FRA) or grams of CO2e per kWh (56).", show_default=False)
+    ] = None,
+    price: Annotated[float | None, typer.Option("--price", help="Price of a kWh.", show_default=False)] = None,
+) -> None:
+    """Close the books of a study again, from its journals, and show them."""
+    from auditor.cli import run
+
+    run.report(folder, html=html, json_file=json_file, markdown=markdown, policy=policy, pue=pue, grid=grid, price=price)
+
+
+@app.command(epilog="[bold]Example[/bold]\n\nauditor doctor")
+def doctor() -> None:
+    """Say which meters work on this machine, how they measure, and what would better them."""
+    from auditor.cli import machine
+
+    machine.doctor()
+
+
+@app.command(epilog="[bold]Example[/bold]\n\nauditor plugins")
+def plugins() -> None:
+    """List what is installed, by kind."""
+    from auditor.cli import machine
+
+    machine.plugins()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the command ``auditor``; exits with 0, 1, 2 or 3."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # spaces given as module:attribute are looked for here
+    command: Any = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="auditor", standalone_mode=False)
+    except AuditorError as error:
+        code = _fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on", err=True)
+        code = 130
+    except typer.Abort:
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        code = _usage_or_crash(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: Exception, code: int) -> int:
+    if _verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    return code
+
+
+def _usage_or_crash(error: Exception) -> int:
+    code = getattr(error, "exit_code", None)
+    if code is not None and hasattr(error, "format_message"):  # bad option or argument
+        typer.echo(f"error: {error.format_message()}", err=True)
+        return int(code)
+    return _fail(
+        RuntimeError(f"{type(error).__name__}: {error} (a fault of nas-auditor; --verbose shows where)"), 1
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The commands ``search`` and ``report``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from auditor.domain.errors import InputError, IntegrityError
+from auditor.domain.parameters import CarbonFactor, Parameters
+
+
+def search(config_path: Path | None, settings: Sequence[str], out: Path | None) -> None:
+    """Run an audited search and show its statement."""
+    from auditor.cli.live import LiveView
+    from auditor.search.config import load_config
+    from auditor.search.driver import plan_search, run_search
+
+    if config_path is None:
+        raise InputError("auditor search: name a configuration, or write one with 'auditor search --init search.yaml'")
+    config = load_config(config_path, settings)
+    folder = out if out is not None else Path("auditor-runs") / config.study
+    plan = plan_search(config, folder)
+    console = Console()
+    with LiveView(console, config.study, resumed=plan.resumed) as view:
+        result = run_search(plan, view)
+    _show(console, result.statement)
+    console.print()
+    console.print(f"Report   {result.folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    if result.tracking_error:
+        console.print(f"MLflow   failed: {result.tracking_error}", soft_wrap=True, highlight=False, markup=False)
+    elif result.tracking_uri is not None:
+        console.print(
+            f"MLflow   {_open_mlflow(result.tracking_uri)}   (experiment {result.experiment})",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    _check_balance(result.statement)
+
+
+def report(
+    folder: Path,
+    *,
+    html: Path | None,
+    json_file: Path | None,
+    markdown: Path | None,
+    policy: str | None,
+    pue: float | None,
+    grid: str | None,
+    price: float | None,
+) -> None:
+    """Close the books of a study again and show them."""
+    from auditor.accounting.allocate import Policy
+    from auditor.metering.closing import StudyReader
+    from auditor.metering.folder import StudyFolder, statement_bytes
+    from auditor.search.publish import make_statement
+
+    if policy is not None and policy not in list(Policy):
+        raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")
+    reader = StudyReader(StudyFolder(folder))
+    parameters = _with_options(reader.parameters, pue, grid, price)
+    reader.refresh()
+    stored = str(reader.file.config.get("metering", {}).get("policy", Policy.RESERVED.value))
+    statement, _ = make_statement(reader, parameters, policy or stored)
+    if html is not None:
+        from auditor.reporting import render_html
+
+        _write(html, render_html(statement).encode())
+    if markdown is not None:
+        from auditor.reporting import render_markdown
+
+        _write(markdown, render_markdown(statement).encode())
+    if json_file is not None:
+        _write(json_file, statement_bytes(statement))
+    if Path("-") not in (html, markdown, json_file):
+        _show(Console(), statement)
+    _check_balance(statement)
+
+
+def write_example(path: Path) -> None:
+    """Write a commented configuration.
+
+    Raises:
+        InputError: the file exists already or can't be written.
+    """
+    from importlib.resources import files
+
+    text = files("auditor.search").joinpath("example.yaml").read_text()
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"--init {path}: {error.strerror}") from error
+    Console().print(f"{path} is written; run it with: auditor search {shlex.quote(str(path))}", highlight=False, markup=False)
+
+
+def _with_options(
+    parameters: Parameters, pue: float | None, grid: str | None, price: float | None
+) -> Parameters:
+    from auditor.metering.grid import country_factor
+
+    if pue is not None:
+        if not pue >= 1:
+            raise InputError(f"--pue: {pue:g} is below 1; expected the ratio of all power to that of the machines")
+        parameters = replace(parameters, pue=pue)
+    if price is not None:
+        if not price >= 0:
+            raise InputError(f"--price: {price:g} is below 0; expected the price of a kWh")
+        parameters = replace(parameters, price_per_kwh=price)
+    if grid is not None:
+        try:
+            factor = CarbonFactor(g_per_kwh=float(grid), source="user")
+        except ValueError:
+            factor = country_factor(grid)
+        if not factor.g_per_kwh >= 0:
+            raise InputError(f"--grid: {grid} is below 0; expected grams of CO2e per kWh")
+        parameters = replace(parameters, factor=factor)
+    return parameters
+
+
+def _write(path: Path, data: bytes) -> None:
+    from auditor.metering.folder import write_atomically
+
+    if path == Path("-"):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error.strerror})") from error
+
+
+def _show(console: Console, statement: Mapping[str, Any]) -> None:
+    from auditor.reporting import render_terminal
+
+    console.print(render_terminal(statement))
+
+
+def _check_balance(statement: Mapping[str, Any]) -> None:
+    residual = statement["energy"]["residual_uj"]
+    if residual != 0:
+        raise IntegrityError(f"the books don't balance: metered less charged is {residual} uJ, expected 0")
+
+
+def _open_mlflow(uri: str) -> str:
+    """How to look at the runs."""
+    if uri.startswith(("http://", "https://")):
+        return uri
+    default = "sqlite:///mlflow.db"
+    return "mlflow ui" if uri == default else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"

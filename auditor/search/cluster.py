@@ -1,0 +1,61 @@
+"""Ray: our own, closed to others, or one that is already there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from auditor.domain.errors import InputError
+from auditor.search.config import ResourcesSection
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+}
+
+
+def start_ray(resources: ResourcesSection, cpu_slots: float, gpus: int) -> bool:
+    """Connect to the cluster that is named, or start a Ray for this search alone.
+
+    A Ray of our own listens on all interfaces whatever it is told, so it demands a token that is made here, handed to
+    its processes through the environment and written nowhere.
+
+    Returns:
+        Whether Ray is our own: then the search holds the whole node.
+
+    Raises:
+        InputError: the cluster can't be reached.
+    """
+    os.environ.update(_QUIET)
+    if resources.address is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ.pop("RAY_ADDRESS", None)
+    import ray
+
+    if resources.address is not None:
+        try:
+            ray.init(address=resources.address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"resources.address: no Ray at '{resources.address}' ({text[:200]})") from error
+        return False
+    ray.init(
+        num_cpus=max(int(cpu_slots), -(-resources.workers * resources.cpus_per_trial // 1)),
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+        configure_logging=True,
+        _node_ip_address="127.0.0.1",
+    )
+    return True
+
+
+def as_actor(cls: type, **options: Any) -> Any:
+    """A class as a Ray actor class without Ray's hidden retries."""
+    import ray
+
+    return ray.remote(cls).options(max_restarts=0, max_task_retries=0, **options)

@@ -1,0 +1,383 @@
+"""The driver: starts everything, watches it, and closes the books.
+
+The node agent, the MLflow projector and Ray start side by side. Workers that die are replaced, the agent and the
+projector too. What happens after the seal (closing, report, parent run, Ray's shutdown) is not on the books and shown as
+``after_seal_s``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from auditor.domain.accounts import search_account
+from auditor.domain.errors import InputError, SearchError
+from auditor.domain.parameters import Parameters
+from auditor.domain.redaction import redact_url
+from auditor.metering.activity import Activity, forget
+from auditor.metering.closing import StudyReader
+from auditor.metering.folder import StudyFile, StudyFolder
+from auditor.metering.records import Finished, Seal
+from auditor.metering.runtime import AgentHandle, nudge_agent, registrations, withdraw
+from auditor.metering.slots import cpu_slots, gpu_count
+from auditor.ports import SearchSpace
+from auditor.search.budget import Limits, limits
+from auditor.search.config import Config
+from auditor.search.jobs import Progress
+from auditor.search.parameters import parameters_from
+from auditor.search.publish import publish
+from auditor.search.samplers import PRUNERS, SAMPLERS, resolve_path
+from auditor.search.space import load_space
+from auditor.tracking.handle import ProjectorHandle
+
+_POLL_S = 0.25
+_READING_TIMEOUT_S = 30.0
+
+
+class Watcher(Protocol):
+    """Who is told how the search goes; the command line shows it."""
+
+    def say(self, text: str) -> None:
+        """Something happened."""
+
+    def progress(self, progress: Progress, energy_j: float | None, power_w: float | None) -> None:
+        """How far the search is, with energy metered so far and power now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a search leaves behind.
+
+    Attributes:
+        statement: The statement, as in ``statement.json``.
+        folder: The study folder.
+        tracking_uri: Where MLflow keeps the runs; ``None`` where tracking failed.
+        tracking_error: Why tracking failed; empty where it worked.
+        experiment: Name of the MLflow experiment.
+    """
+
+    statement: Mapping[str, Any]
+    folder: Path
+    tracking_uri: str | None
+    tracking_error: str
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A search that was checked and may begin.
+
+    Attributes:
+        config: The configuration.
+        folder: The study folder.
+        space: The loaded space.
+        parameters: Parameters of the statement.
+        gpus: GPUs of this node.
+        resumed: Whether the folder holds the study already.
+    """
+
+    config: Config
+    folder: StudyFolder
+    space: SearchSpace
+    parameters: Parameters
+    gpus: int
+    resumed: bool
+
+
+def plan_search(config: Config, out: Path) -> Plan:
+    """Check everything that can be checked before anything is spent.
+
+    Raises:
+        InputError: the space does not load, the machine lacks what a trial reserves, or the folder can't be used.
+    """
+    resolve_path("sampler", config.search.sampler, SAMPLERS)
+    resolve_path("pruner", config.search.pruner, PRUNERS)
+    for name in config.metering.meters:
+        if name != "auto":
+            _check_meter(name)
+    parameters = parameters_from(config)
+    space = load_space(config.space)
+    classical = [name for name in config.baselines if name != "default"]
+    if classical and space.arrays is None:
+        raise InputError(f"baselines: {', '.join(classical)} need a space that gives arrays; '{config.space}' does not")
+    gpus = gpu_count()
+    if config.resources.address is None and config.resources.gpus_per_trial * config.resources.workers > gpus:
+        raise InputError(
+            f"resources.gpus_per_trial: {config.resources.workers} workers with {config.resources.gpus_per_trial:g} GPUs each "
+            f"were asked for, this machine has {gpus}"
+        )
+    folder = StudyFolder(out)
+    resumed = folder.exists()
+    if resumed:
+        _check_same(folder.read_study(), config, folder)
+        if not os.access(folder.journals, os.W_OK):
+            raise InputError(f"{out}: can't be written to; name another folder with --out")
+    return Plan(config=config, folder=folder, space=space, parameters=parameters, gpus=gpus, resumed=resumed)
+
+
+def run_search(plan: Plan, watcher: Watcher) -> SearchResult:
+    """Run a checked search to its end, or go on with it.
+
+    Raises:
+        AuditorError: the search can't go on; what was metered is on the books.
+    """
+    return _Driver(plan, watcher).run()
+
+
+def _check_meter(name: str) -> None:
+    from auditor.plugins import load
+
+    load("meter", name, where="metering.meters")
+
+
+def _check_same(file: StudyFile, config: Config, folder: StudyFolder) -> None:
+    """A study goes on only with what makes its trials comparable."""
+    now = config.model_dump(mode="json")
+    for key in ("study", "space", "search", "training"):
+        if file.config.get(key) != now[key]:
+            raise InputError(
+                f"{folder.path}: holds another study: its '{key}' is {file.config.get(key)!r}, the configuration says "
+                f"{now[key]!r}; name another folder with --out"
+            )
+
+
+class _Driver:
+    def __init__(self, plan: Plan, watcher: Watcher) -> None:
+        self._plan = plan
+        self._config = plan.config
+        self._watcher = watcher
+        self._folder = plan.folder
+        self._uuid = plan.folder.read_study().uuid if plan.resumed else str(uuid.uuid4())
+        self._workers: dict[Any, str] = {}
+        self._actors: dict[str, Any] = {}
+        self._interrupts = 0
+        self._spent_s = 0.0
+
+    def run(self) -> SearchResult:
+        config, folder = self._config, self._folder
+        file = self._study_file()
+        if self._plan.resumed:
+            folder.write_study(file)
+        else:
+            folder.create(file)
+        os.close(folder.lock(wait_s=30))  # processes of a killed driver live on for some seconds
+        account = search_account(config.study, "orchestration")
+        own_ray = config.resources.address is None
+        self._activity = Activity(folder.journals, self._uuid, account, holds_rest=own_ray, driver=True)
+        self._agent = AgentHandle(config.metering.meters, config.metering.interval_s)
+        self._agent.ensure()
+        self._projector = ProjectorHandle(folder.path, config.tracking.uri, config.tracking.experiment or config.study)
+        self._reader = StudyReader(folder)
+        restore = self._catch_interrupts()
+        try:
+            self._start_ray()
+            self._supervise()
+            self._drain()
+        finally:
+            restore()
+            self._let_go()
+        return self._conclude()
+
+    def _study_file(self) -> StudyFile:
+        config, space = self._config, self._plan.space
+        packages = ("nas-auditor", "optuna", "ray", "torch", "pytorch-lightning", "codecarbon", "mlflow")
+        return StudyFile(
+            uuid=self._uuid,
+            study={
+                "name": config.study,
+                "space": config.space,
+                "sampler": config.search.sampler,
+                "metric": space.metric,
+                "direction": space.direction,
+                "test_metric": space.test_metric,
+            },
+            config=_redacted(config.model_dump(mode="json")),
+            parameters=asdict(self._plan.parameters),
+            versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
+            hardware={"node": platform.node(), "machine": platform.machine(), "cpu_slots": cpu_slots(), "gpus": self._plan.gpus},
+        )
+
+    def _start_ray(self) -> None:
+        from auditor.search.cluster import as_actor, start_ray
+        from auditor.search.coordinator import Coordinator, CoordinatorSettings
+        from auditor.search.worker import Worker, WorkerSettings
+
+        config = self._config
+        self._watcher.say("starting")
+        start_ray(config.resources, cpu_slots(), self._plan.gpus)
+        self._worker_settings = WorkerSettings(
+            folder=self._folder.path.resolve(),
+            study=config.study,
+            uuid=self._uuid,
+            space=config.space,
+            max_epochs=config.training.max_epochs,
+            cpus=config.resources.cpus_per_trial,
+            gpus=config.resources.gpus_per_trial,
+            import_path=str(Path.cwd()),
+        )
+        self._worker_class = as_actor(
+            Worker, num_cpus=config.resources.cpus_per_trial, num_gpus=config.resources.gpus_per_trial
+        )
+        self._coordinator = as_actor(Coordinator, num_cpus=0).remote(
+            CoordinatorSettings(
+                folder=self._folder.path.resolve(),
+                study=config.study,
+                uuid=self._uuid,
+                space=config.space,
+                sampler=config.search.sampler,
+                pruner=config.search.pruner,
+                seed=config.search.seed,
+                trials=config.budget.trials,
+                retries=config.resources.retries,
+                baselines=config.baselines,
+                evaluation_seeds=config.evaluation.seeds,
+            )
+        )
+        for _ in range(config.resources.workers):
+            self._start_worker()
+
+    def _start_worker(self) -> None:
+        name = f"worker-{len(self._actors)}"
+        actor = self._actors[name] = self._worker_class.remote(name, self._worker_settings)
+        self._workers[actor.run.remote(self._coordinator)] = name
+
+    def _supervise(self) -> None:
+        """Watch until every worker has nothing left to do."""
+        import ray
+        from ray.exceptions import RayActorError, RayError, RayTaskError
+
+        started_s = time.monotonic()
+        deaths = 0
+        pending = None
+        limit = limits(self._config.budget)
+        while self._workers:
+            ready, _ = ray.wait(list(self._workers), num_returns=1, timeout=_POLL_S)
+            for reference in ready:
+                name = self._workers.pop(reference)
+                try:
+                    ray.get(reference)
+                except RayTaskError as error:
+                    raise SearchError(f"{name}: {_cause(error)}") from error
+                except RayActorError:
+                    deaths += 1
+                    self._watcher.say(f"{name} died; its training is retried on a new worker")
+                    if deaths > max(10, 3 * self._config.resources.workers):
+                        raise SearchError(f"{deaths} workers died: something kills them (memory?); giving up") from None
+                    ray.get(self._coordinator.lost.remote(name))
+                    self._start_worker()
+            self._agent.ensure()
+            self._projector.ensure()
+            if pending is None:
+                pending = self._coordinator.progress.remote()
+            elif ray.wait([pending], timeout=0)[0]:
+                try:
+                    progress = ray.get(pending)
+                except RayError as error:
+                    raise SearchError(f"the coordinator died: {_cause(error)}; run the command again to go on") from error
+                pending = None
+                self._show(progress)
+                if not progress.stopped_by and (reason := self._exhausted(limit, time.monotonic() - started_s)):
+                    ray.get(self._coordinator.stop.remote(reason))
+                    self._watcher.say(f"budget reached: {reason}")
+
+    def _show(self, progress: Progress) -> None:
+        self._reader.refresh()
+        self._watcher.progress(progress, *self._reader.energy_and_power())
+
+    def _exhausted(self, limit: Limits, elapsed_s: float) -> str:
+        if self._interrupts:
+            return "interrupted"
+        books = None
+        if limit.needs_books:
+            record, _ = self._reader.close()
+            books = record.books
+        return limit.reached(elapsed_s + self._spent_s, books, self._plan.parameters)
+
+    def _drain(self) -> None:
+        """Everything ran: stop Ray's processes, project the last trials, and seal the books at the next reading."""
+        import ray
+
+        ray.get(self._coordinator.close.remote())
+        shutdown = threading.Thread(target=_shutdown_ray, name="ray-shutdown")
+        shutdown.start()
+        self._projector.drain()
+        self._seal(time.monotonic_ns())
+        shutdown.join()
+
+    def _seal(self, after_ns: int) -> None:
+        until_s = time.monotonic() + _READING_TIMEOUT_S
+        while True:
+            self._reader.refresh()
+            last = self._reader.last_reading
+            if last is not None and last.t >= after_ns:
+                self._activity.record(Seal(t=last.t))
+                return
+            if time.monotonic() > until_s:
+                raise SearchError("the node agent gives no readings any more; the books stay unsealed")
+            self._agent.ensure()
+            time.sleep(0.02)
+
+    def _let_go(self) -> None:
+        """Leave no process and no registration behind, whatever happened."""
+        _shutdown_ray()
+        mine = str(self._folder.journals.resolve())
+        for key, registration in registrations().items():
+            if registration.journal_dir == mine:
+                withdraw(key)
+        nudge_agent()
+        self._reader.wait_for_agent(timeout_s=2.0)
+        self._activity.record(Finished(t=time.monotonic_ns()))
+        forget(self._activity)
+
+    def _conclude(self) -> SearchResult:
+        statement = publish(self._reader, self._plan.parameters, self._config.metering.policy)
+        self._projector.publish_parent()
+        return SearchResult(
+            statement=statement,
+            folder=self._folder.path,
+            tracking_uri=self._projector.tracking_uri,
+            tracking_error=self._projector.error,
+            experiment=self._projector.experiment,
+        )
+
+    def _catch_interrupts(self) -> Callable[[], None]:
+        """First Ctrl-C or SIGTERM: no new trials, close the books; second: leave at once."""
+
+        def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self._interrupts += 1
+            if self._interrupts > 1:
+                raise KeyboardInterrupt
+            self._watcher.say("stopping: running trials are finished, then the books are closed (again to leave at once)")
+
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+        old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return lambda: [signal.signal(number, handler) for number, handler in old.items()] and None  # type: ignore[func-returns-value]
+
+
+def _shutdown_ray() -> None:
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def _cause(error: BaseException) -> str:
+    cause = getattr(error, "cause", None) or error
+    return " ".join(str(cause).split())[:400] or type(cause).__name__
+
+
+def _redacted(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without passwords in URLs."""
+    uri = config["tracking"]["uri"]
+    return {**config, "tracking": {**config["tracking"], "uri": redact_url(uri) if uri else uri}}

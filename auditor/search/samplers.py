@@ -1,0 +1,85 @@
+"""Optuna's samplers and pruners by name or import path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from auditor.domain.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    import optuna
+
+# Names stand here, and not in a look-up, so that a configuration is checked without importing Optuna.
+SAMPLERS: Mapping[str, str] = {
+    "bruteforce": "BruteForceSampler",
+    "cmaes": "CmaEsSampler",
+    "gp": "GPSampler",
+    "nsgaii": "NSGAIISampler",
+    "nsgaiii": "NSGAIIISampler",
+    "qmc": "QMCSampler",
+    "random": "RandomSampler",
+    "tpe": "TPESampler",
+}
+"""Short name to class name in ``optuna.samplers``."""
+
+PRUNERS: Mapping[str, str] = {
+    "hyperband": "HyperbandPruner",
+    "median": "MedianPruner",
+    "none": "NopPruner",
+    "percentile": "PercentilePruner",
+    "successive_halving": "SuccessiveHalvingPruner",
+    "wilcoxon": "WilcoxonPruner",
+}
+"""Short name to class name in ``optuna.pruners``."""
+
+
+def check_name(kind: str, name: str, known: Mapping[str, str]) -> str:
+    """Check the name of a sampler or pruner without importing Optuna; import paths are looked up when made.
+
+    Raises:
+        UnknownNameError: it is neither known nor an import path.
+    """
+    if name in known or name in known.values() or _is_path(name):
+        return name
+    raise UnknownNameError(kind, name, known, where=f"search.{kind}")
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler by name, seeded where it takes a seed."""
+    sampler: optuna.samplers.BaseSampler = _make("sampler", name, SAMPLERS, "optuna.samplers", {"seed": seed})
+    return sampler
+
+
+def make_pruner(name: str) -> optuna.pruners.BasePruner:
+    """A pruner by name."""
+    defaults = {"percentile": 25.0} if PRUNERS.get(name, name) == "PercentilePruner" else {}
+    pruner: optuna.pruners.BasePruner = _make("pruner", name, PRUNERS, "optuna.pruners", defaults)
+    return pruner
+
+
+def resolve_path(kind: str, name: str, known: Mapping[str, str]) -> Any:
+    """The class an import path names; ``None`` for a name that is known.
+
+    Raises:
+        InputError: it does not import.
+    """
+    if name in known or name in known.values():
+        return None
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"search.{kind}: '{name}' does not import ({error})") from error
+
+
+def _make(kind: str, name: str, known: Mapping[str, str], package: str, arguments: dict[str, Any]) -> Any:
+    factory = resolve_path(kind, name, known) or getattr(importlib.import_module(package), known.get(name, name))
+    taken = inspect.signature(factory).parameters
+    return factory(**{key: value for key, value in arguments.items() if key in taken})
+
+
+def _is_path(name: str) -> bool:
+    return "." in name or ":" in name

@@ -1,0 +1,105 @@
+"""A worker: one warm process that runs many trainings."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auditor.domain.accounts import search_account
+from auditor.metering.activity import Activity
+from auditor.metering.folder import StudyFolder
+from auditor.search.jobs import Job, Wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker needs to know.
+
+    Attributes:
+        folder: The study folder.
+        study: Name of the study.
+        uuid: Its identity.
+        space: Name or ``module:attribute`` of the space.
+        max_epochs: Epochs of a training.
+        cpus: CPU slots the worker holds.
+        gpus: GPU slots the worker holds.
+        import_path: Folder the search was started in, where the user's modules are.
+    """
+
+    folder: Path
+    study: str
+    uuid: str
+    space: str
+    max_epochs: int
+    cpus: float
+    gpus: float
+    import_path: str
+
+
+class Worker:
+    """Runs the trainings that a coordinator hands out; a Ray actor, kept warm."""
+
+    def __init__(self, name: str, settings: WorkerSettings) -> None:
+        """Register with the node agent, so that the imports are on the books too."""
+        self._name = name
+        self._settings = settings
+        self._activity = Activity(
+            StudyFolder(settings.folder).journals,
+            settings.uuid,
+            search_account(settings.study, "orchestration"),
+            cpu_slots=settings.cpus,
+            gpu_slots=settings.gpus,
+        )
+
+    def run(self, coordinator: Any) -> None:
+        """Pull trainings until the search is over."""
+        import ray
+
+        for variable in [v for v in os.environ if v.startswith("SLURM_")]:
+            del os.environ[variable]  # Lightning would requeue the whole job
+        if self._settings.import_path not in sys.path:
+            sys.path.insert(0, self._settings.import_path)
+
+        import torch
+
+        from auditor.search.space import load_space
+        from auditor.training.classical import CLASSICAL, run_classical
+        from auditor.training.trial import quiet_lightning, run_training
+
+        quiet_lightning()
+        torch.set_num_threads(max(1, int(self._settings.cpus)))
+        space = load_space(self._settings.space)
+        while True:
+            job: Job | Wait | None = ray.get(coordinator.next.remote(self._name))
+            if job is None:
+                break
+            if isinstance(job, Wait):
+                time.sleep(job.seconds)
+                continue
+            if job.kind == "baseline" and job.name in CLASSICAL:
+                result = run_classical(
+                    job.name, space, seed=job.seed, activity=self._activity, account=job.account
+                )
+            else:
+
+                def report(step: int, value: float, job: Job = job) -> bool:
+                    answer: bool = ray.get(coordinator.report.remote(job.trial, job.attempt, step, value))
+                    return answer
+
+                result = run_training(
+                    space,
+                    job.params,
+                    seed=job.seed,
+                    max_epochs=self._settings.max_epochs,
+                    activity=self._activity,
+                    account=job.account,
+                    gpus=1 if self._settings.gpus > 0 else 0,
+                    report=report if job.kind == "trial" else None,
+                    test=job.test,
+                )
+            ray.get(coordinator.finish.remote(self._name, result))
+        self._activity.close()

@@ -1,0 +1,199 @@
+"""A study as MLflow runs: one parent a study, one child a trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from auditor.accounting.books import Ledger
+from auditor.domain.accounts import parse_account
+from auditor.domain.parameters import Parameters
+from auditor.domain.provenance import worst
+from auditor.domain.quantities import JOULES_PER_KWH, uj_to_j
+from auditor.domain.study import StudyRecord, Trial, TrialState
+
+_NS_PER_MS = 1_000_000
+_PARAM_LENGTH = 6000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """What a run in MLflow should hold.
+
+    Attributes:
+        key: Identity: the tag ``auditor.key``.
+        name: Name of the run.
+        start_ms: Start, milliseconds since the epoch.
+        end_ms: End; ``None`` while running.
+        status: MLflow's status.
+        params: Parameters as text.
+        metrics: (name, value, timestamp in ms, step).
+        tags: Tags.
+    """
+
+    key: str
+    name: str
+    start_ms: int
+    end_ms: int | None
+    status: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[tuple[str, float, int, int], ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the content: a run that has it already needs nothing."""
+        content = [self.key, self.name, self.end_ms, self.status, dict(self.params), self.metrics, dict(self.tags)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def energy_by_trial(ledger: Ledger) -> dict[int, dict[str, int]]:
+    """Microjoules by trial and component kind (``cpu``, ``ram``, ``gpu``)."""
+    result: dict[int, dict[str, int]] = {}
+    if not len(ledger.account):
+        return result
+    names, index = np.unique(ledger.account, return_inverse=True)
+    components, component_index = np.unique(ledger.component, return_inverse=True)
+    sums = np.zeros((len(names), len(components)), dtype=np.int64)
+    np.add.at(sums, (index, component_index), ledger.energy_uj)
+    for position, name in enumerate(names.tolist()):
+        account = parse_account(name)
+        if account.kind == "trial":
+            by_kind = result.setdefault(int(account.subject), {})
+            for column, component in enumerate(components.tolist()):
+                kind = component.partition(":")[0]
+                by_kind[kind] = by_kind.get(kind, 0) + int(sums[position, column])
+    return result
+
+
+def cpu_s_by_trial(record: StudyRecord) -> dict[int, float]:
+    """CPU seconds by trial."""
+    result: dict[int, float] = {}
+    for name, seconds in record.books.account_cpu_s.items():
+        account = parse_account(name)
+        if account.kind == "trial":
+            result[int(account.subject)] = result.get(int(account.subject), 0.0) + seconds
+    return result
+
+
+def settled(trial: Trial, last_reading_ns: int) -> bool:
+    """Whether a trial ended and all its energy is on the books."""
+    return trial.state is not TrialState.RUNNING and trial.end_ns is not None and trial.end_ns <= last_reading_ns
+
+
+def child(
+    record: StudyRecord, trial: Trial, energy_uj: Mapping[str, int], cpu_s: float | None, parameters: Parameters
+) -> RunData:
+    """The run of a trial; all its attempts share it."""
+    end_ns = trial.end_ns or trial.attempts[-1].begin_ns
+    end_ms = end_ns // _NS_PER_MS
+    energy_j = uj_to_j(sum(energy_uj.values()))
+    wall_s = sum(((a.end_ns or a.begin_ns) - a.begin_ns) / 1e9 for a in trial.attempts)
+    flops = [a.flops for a in trial.attempts if a.flops is not None]
+    final: dict[str, float | None] = {
+        "energy_j": energy_j,
+        **{f"energy_{kind}_j": uj_to_j(uj) for kind, uj in sorted(energy_uj.items())},
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "flops": float(sum(flops)) if flops else None,
+        "co2e_g": _co2e_g(energy_j, parameters),
+        "cost": _cost(energy_j, parameters),
+    }
+    metric = metric_name(record.metric)
+    points = [
+        (metric, value, trial.intermediate_ns[step] // _NS_PER_MS, step)
+        for step, value in trial.intermediate.items()
+        if math.isfinite(value)
+    ]
+    if trial.value is not None and not points:
+        points.append((metric, trial.value, end_ms, 0))
+    points += [(name, value, end_ms, 0) for name, value in final.items() if value is not None]
+    return RunData(
+        key=f"{record.uuid}/{trial.number}",
+        name=f"trial {trial.number}",
+        start_ms=trial.attempts[0].begin_ns // _NS_PER_MS,
+        end_ms=end_ms,
+        status="FAILED" if trial.state in {TrialState.FAILED, TrialState.LOST} else "FINISHED",
+        params={metric_name(k): str(v)[:_PARAM_LENGTH] for k, v in trial.params.items()},
+        metrics=tuple(points),
+        tags={
+            "auditor.state": trial.state.value,
+            "auditor.attempts": str(len(trial.attempts)),
+            "auditor.provenance": _provenance(record),
+            "auditor.study": record.name,
+            "auditor.trial": str(trial.number),
+            **({"auditor.error": error} if (error := trial.attempts[-1].error) else {}),
+        },
+    )
+
+
+def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str) -> RunData:
+    """The run of the study, from its statement."""
+    window = [w for w in record.books.windows]
+    start_ms = min((w.start_ns for w in window), default=0) // _NS_PER_MS
+    end_ms = max((w.end_ns for w in window), default=0) // _NS_PER_MS
+    energy, gain = statement["energy"], statement["gain"] or {}
+    compute, carbon, cost = statement["compute"], statement["carbon"] or {}, statement["cost"] or {}
+    by_kind: dict[str, float] = {}
+    for part in energy["components"]:
+        kind = f"energy_{part['component'].partition(':')[0]}_j"
+        by_kind[kind] = by_kind.get(kind, 0.0) + uj_to_j(part["metered_uj"])
+    figures: dict[str, Any] = {
+        "energy_j": uj_to_j(energy["search_uj"]),
+        **by_kind,
+        "energy_metered_j": uj_to_j(energy["metered_uj"]),
+        "coverage": energy["coverage"],
+        "wall_s": compute["wall_s"],
+        "cpu_s": compute["cpu_s"],
+        "flops": compute["flops"],
+        "co2e_g": carbon.get("location_based_g"),
+        "cost": cost.get("total"),
+        "trials": statement["trials"]["total"],
+        metric_name(record.metric): (gain.get("best") or {}).get("value"),
+        "gain_test": gain.get("delta_test"),
+    }
+    return RunData(
+        key=record.uuid,
+        name=record.name,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        status="FINISHED",
+        params={"space": record.space, "sampler": record.sampler, "direction": record.direction},
+        metrics=tuple((name, float(value), end_ms, 0) for name, value in figures.items() if value is not None),
+        tags={
+            "auditor.state": "complete",
+            "auditor.provenance": _provenance(record),
+            "auditor.verdict": statement["verdict"]["grade"],
+            "auditor.measurement": statement["measurement"]["grade"],
+            "auditor.study": record.name,
+            "mlflow.note.content": summary,
+        },
+    )
+
+
+def metric_name(name: str) -> str:
+    """A name as MLflow allows it."""
+    return re.sub(r"[^A-Za-z0-9_\-. /]", "_", name)[:250]
+
+
+def _provenance(record: StudyRecord) -> str:
+    return worst(c.provenance for c in record.books.components).value
+
+
+def _co2e_g(energy_j: float, parameters: Parameters) -> float | None:
+    if parameters.factor is None:
+        return None
+    return energy_j / JOULES_PER_KWH * parameters.pue * parameters.factor.g_per_kwh
+
+
+def _cost(energy_j: float, parameters: Parameters) -> float | None:
+    if parameters.price_per_kwh is None:
+        return None
+    return energy_j / JOULES_PER_KWH * parameters.pue * parameters.price_per_kwh

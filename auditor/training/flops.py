@@ -1,0 +1,132 @@
+"""Counting floating-point operations of a training step, without running it.
+
+``FlopCounterMode`` on the meta device counts by shapes: 2 operations per multiply-add, forward and backward. It knows
+matrix products, convolutions and attention; operators it does not know are listed, never counted as zero in silence.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlopCount:
+    """Operations of one batch.
+
+    Attributes:
+        forward: Operations of the forward pass.
+        backward: Operations of the backward pass.
+        batch_size: Samples in the batch.
+        uncounted_ops: Operators that were used and have no known count, sorted.
+    """
+
+    forward: int
+    backward: int
+    batch_size: int
+    uncounted_ops: tuple[str, ...]
+
+
+def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
+    """Count the operations of ``training_step`` and its backward pass on a copy on the meta device.
+
+    Args:
+        module: The module, attached to a Trainer or not; it is not changed.
+        batch: A batch as ``training_step`` gets it; only shapes and types are used.
+
+    Raises:
+        Exception: whatever the module raises on the meta device (reading a value of a tensor, manual optimisation).
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    memo: dict[int, Any] = {}
+    if module._trainer is not None:
+        memo[id(module._trainer)] = None  # the copy is not attached
+    twin = copy.deepcopy(module, memo).to("meta").train()
+    meta_batch = _to_meta(batch)
+    seen = _Operators()
+    with warnings.catch_warnings(), FlopCounterMode(display=False) as counter, seen:
+        warnings.simplefilter("ignore")  # self.log() says that there is no Trainer
+        with torch.enable_grad():
+            output = twin.training_step(meta_batch, 0)
+            forward = counter.get_total_flops()
+            loss = output["loss"] if isinstance(output, dict) else output
+            if not isinstance(loss, torch.Tensor):
+                raise TypeError("training_step returns no loss")
+            loss.backward()
+    return FlopCount(
+        forward=forward,
+        backward=counter.get_total_flops() - forward,
+        batch_size=batch_size_of(batch),
+        uncounted_ops=seen.uncounted(),
+    )
+
+
+def batch_size_of(batch: Any) -> int:
+    """Samples in a batch: first dimension of its first tensor; 1 where there is none."""
+    import torch
+
+    if isinstance(batch, torch.Tensor):
+        return int(batch.shape[0]) if batch.ndim else 1
+    values = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
+    for value in values:
+        if isinstance(value, torch.Tensor | list | tuple | dict):
+            return batch_size_of(value)
+    return 1
+
+
+def _to_meta(batch: Any) -> Any:
+    import torch
+
+    if isinstance(batch, torch.Tensor):
+        return torch.empty_like(batch, device="meta")
+    if isinstance(batch, dict):
+        return {key: _to_meta(value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(_to_meta, batch))
+    if isinstance(batch, list | tuple):
+        return type(batch)(map(_to_meta, batch))
+    return batch
+
+
+class _Operators:
+    """Notes which operators run and have no known count; views and constructors cost nothing."""
+
+    def __init__(self) -> None:
+        from torch.utils._python_dispatch import TorchDispatchMode
+        from torch.utils.flop_counter import flop_registry
+
+        names: set[str] = set()
+
+        class Mode(TorchDispatchMode):
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+                if func._overloadpacket not in flop_registry and not _is_free(func):
+                    names.add(str(func._overloadpacket))
+                return func(*args, **(kwargs or {}))
+
+        self._names = names
+        self._mode = Mode()
+
+    def __enter__(self) -> None:
+        self._mode.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._mode.__exit__(*error)
+
+    def uncounted(self) -> tuple[str, ...]:
+        return tuple(sorted(self._names))
+
+
+def _is_free(func: torch._ops.OpOverload) -> bool:
+    """Whether an operator only makes a view, or a tensor without computing its values."""
+    if func.is_view:
+        return True
+    name = func._overloadpacket.__name__
+    return name.startswith(("empty", "new_", "zeros", "ones", "full", "detach", "_unsafe_view", "clone", "_to_copy"))

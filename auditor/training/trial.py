@@ -1,0 +1,106 @@
+"""Running one training of a search: a trial, a baseline or an evaluation."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.plugins.environments import LightningEnvironment
+
+from auditor.domain.accounts import Phase
+from auditor.domain.study import TrialState
+from auditor.metering.activity import Activity
+from auditor.ports import SearchSpace
+from auditor.training.callback import AuditCallback, ReportCallback, metric_value
+from auditor.training.result import TrainingResult
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's notes about hardware and data loaders, of which a search would repeat hundreds."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning)\b")
+
+
+def run_training(
+    space: SearchSpace,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    max_epochs: int,
+    activity: Activity,
+    account: str,
+    gpus: int = 0,
+    report: Callable[[int, float], bool] | None = None,
+    test: bool = False,
+) -> TrainingResult:
+    """Train once with some parameters, marking every phase on an account.
+
+    Args:
+        space: Makes the module and the data.
+        params: Parameters of the space.
+        seed: Seeds Python, NumPy and torch.
+        max_epochs: Epochs to train.
+        activity: The marks of this process.
+        account: Account of the training, without a phase.
+        gpus: GPUs to train on; 0: the CPU.
+        report: Called with (epoch, validation metric) after every epoch; answers whether to prune.
+        test: Whether to evaluate on the test set afterwards.
+
+    Returns:
+        The result; an exception of the user's code becomes the state ``failed``.
+    """
+    audit = AuditCallback(activity, account)
+    reporter = ReportCallback(space.metric, report) if report is not None else None
+    with activity.working_for(f"{account}/{Phase.SETUP.value}"):
+        try:
+            pl.seed_everything(seed, workers=False, verbose=False)
+            trainer = pl.Trainer(
+                max_epochs=max_epochs,
+                accelerator="gpu" if gpus else "cpu",
+                devices=gpus or 1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                callbacks=[audit] if reporter is None else [reporter, audit],
+                plugins=[LightningEnvironment()],
+            )
+            module, data = space.module(params), space.data(params)
+            trainer.fit(module, datamodule=data)
+            if reporter is not None and reporter.pruned:
+                return _result(TrialState.PRUNED, audit)
+            value = metric_value(trainer.callback_metrics, space.metric)
+            if not math.isfinite(value):
+                return _result(TrialState.FAILED, audit, error=f"{space.metric} is {value}")
+            test_value = None
+            if test and space.test_metric is not None:
+                results = trainer.test(module, datamodule=data, verbose=False)
+                test_value = metric_value({k: v for r in results for k, v in r.items()}, space.test_metric)
+            return _result(TrialState.COMPLETE, audit, value=value, test_value=test_value)
+        except Exception as error:
+            logging.getLogger(__name__).debug("training failed", exc_info=True)
+            return _result(TrialState.FAILED, audit, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _result(
+    state: TrialState,
+    audit: AuditCallback,
+    *,
+    value: float | None = None,
+    test_value: float | None = None,
+    error: str = "",
+) -> TrainingResult:
+    return TrainingResult(
+        state=state,
+        value=value,
+        test_value=test_value,
+        flops=audit.flops,
+        uncounted_ops=audit.uncounted_ops,
+        error=error[:500],
+    )

@@ -1,0 +1,270 @@
+"""Statements to render: a full one, one with nothing known, one with hostile names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)>',
+    "[red]not markup[/red]",
+    "a|b`c`*d*_e_ [link](https://evil.example)",
+    "two\nlines\r\n# heading",
+    "right\u202eto left",
+    "bell\x07 and \x1b[31mred",
+    "{{ 7 * 7 }} {% raw %}",
+    "line\u2028separator",
+    "lone \ud800 surrogate",
+)
+
+
+def full_statement() -> dict[str, Any]:
+    """A study in which everything was computed, with books that balance."""
+    accounts = {
+        "study/digits-cnn/trial/0/1/setup": 11_111_111,
+        "study/digits-cnn/trial/0/1/train": 1_250_000_000,
+        "study/digits-cnn/trial/0/1/validate": 189_888_889,
+        "study/digits-cnn/trial/3/1/train": 20_000_000,
+        "study/digits-cnn/trial/3/2/train": 295_911_744,
+        "study/digits-cnn/baseline/default/train": 89_743_590,
+        "study/digits-cnn/baseline/svc/train": 3_344_666,
+        "study/digits-cnn/evaluation/winner/train": 150_000_000,
+        "study/digits-cnn/search/sampler": 12_345_678,
+        "study/digits-cnn/search/tracking": 50_000_000,
+        "study/digits-cnn/search/orchestration": 360_000_000,
+        "study/digits-cnn/audit": 9_000_000,
+        "node/box1/idle": 1_000_000,
+        "node/box1/foreign": 70_000_000,
+        "node/box1/unexplained": 0,
+    }
+    metered_uj = sum(accounts.values())
+    return {
+        "schema": "auditor.statement/1",
+        "generated": {"auditor": "0.1.0", "books_closed_at": "2001-01-01T10:01:40.000000Z"},
+        "study": {
+            "uuid": "6d0e6a1e-0000-4000-8000-000000000000",
+            "name": "digits-cnn",
+            "space": "digits_cnn",
+            "sampler": "tpe",
+            "metric": "val_acc",
+            "test_metric": "test_acc",
+            "direction": "maximize",
+        },
+        "verdict": {
+            "grade": "not shown",
+            "worth": {"gain": 0.0, "cost": None, "currency": "EUR"},
+            "sentence": "Not shown to be worth it: on test the winner is +0.004 over the default.",
+            "reasons": ["the interval includes no gain at all"],
+            "next": "Ship svc; about 18 seeds each would settle it.",
+        },
+        "measurement": {"grade": "limited", "reasons": ["cpu is modelled from load and rated power"]},
+        "findings": [
+            {
+                "code": "not-computed",
+                "severity": "info",
+                "message": "pareto is not computed by this version.",
+            },
+            {
+                "code": "no-price",
+                "severity": "info",
+                "message": "cost.energy is null: no price per kWh was given (cost.price_per_kwh).",
+            },
+            {
+                "code": "meter-gap",
+                "severity": "warning",
+                "message": "box1 was not metered for 1.2 s.",
+            },
+        ],
+        "energy": {
+            "metered_uj": metered_uj,
+            "charged_uj": metered_uj,
+            "residual_uj": 0,
+            "coverage": 0.9987,
+            "accounts": accounts,
+            "search_uj": 2_198_257_422,
+            "baselines_uj": 93_088_256,
+            "evaluation_uj": 150_000_000,
+            "outside_uj": 71_000_000,
+            "times_default": 24.5,
+            "by_state": {
+                "complete": 1_500_000_000,
+                "pruned": 246_911_744,
+                "failed": 0,
+                "lost": 20_000_000,
+            },
+            "provenance": {"cpu": "modelled", "ram": "constant"},
+            "components": [
+                {
+                    "node": "box1",
+                    "component": "cpu",
+                    "meter": "codecarbon",
+                    "provenance": "modelled",
+                    "meaning": "modelled from load and rated power",
+                    "metered_uj": 452_345_678,
+                    "share": 0.18,
+                    "static_w": 1.2,
+                    "detail": "codecarbon cpu_load, TDP 12 W",
+                },
+                {
+                    "node": "box1",
+                    "component": "ram",
+                    "meter": "codecarbon",
+                    "provenance": "constant",
+                    "meaning": None,
+                    "metered_uj": 2_060_000_000,
+                    "share": 0.82,
+                    "static_w": None,
+                    "detail": None,
+                },
+            ],
+            "range": {"low_j": 2210.5, "high_j": 3106.0, "basis": "cpu: idle to rated power"},
+            "policy": "reserved",
+            "boundary": {
+                "included": ["trials: complete, pruned, failed and lost", "the auditor itself"],
+                "excluded": ["network and storage elsewhere"],
+                "pue_inside": False,
+            },
+            "unmetered_start_s": 2.1,
+            "after_seal_s": 1.3,
+            "window": [
+                {
+                    "node": "box1",
+                    "start": "2001-01-01T10:00:00.000000Z",
+                    "end": "2001-01-01T10:01:40.000000Z",
+                }
+            ],
+        },
+        "compute": {
+            "wall_s": 100.0,
+            "device_s": {"cpu": 195.2},
+            "cpu_s": 180.1,
+            "flops": 1_234_567_890_123,
+            "flops_coverage": {"counted": 26, "of": 27, "uncounted_ops": ["aten.native_batch_norm"]},
+        },
+        "trials": {
+            "total": 24,
+            "complete": 18,
+            "pruned": 5,
+            "failed": 1,
+            "lost": 0,
+            "running": 0,
+            "attempts": 25,
+            "duplicates": 1,
+        },
+        "gain": {
+            "metric": "val_acc",
+            "test_metric": "test_acc",
+            "baseline": {"name": "default", "value": 0.971, "test_value": 0.977},
+            "best": {"trial": 17, "value": 0.989, "test_value": 0.981, "params": {"channels": 32}},
+            "best_alternative": {"name": "svc", "test_value": 0.986, "energy_j": 3.1},
+            "alternatives_tried": [
+                {"name": "svc", "value": 0.988, "test_value": 0.986, "energy_j": 3.1},
+                {"name": "logistic_regression", "value": 0.96, "test_value": 0.955, "energy_j": 4.0},
+            ],
+            "delta": 0.018,
+            "delta_test": 0.004,
+            "ci95": [-0.010, 0.018],
+            "seeds": 5,
+            "p_better": 0.68,
+            "detectable": 0.021,
+            "optimism": 0.006,
+            "winner_test_values": [0.98, 0.982, 0.981, 0.979, 0.983],
+            "baseline_test_values": [0.975, 0.978, 0.977, 0.976, 0.979],
+        },
+        "incumbents": [
+            {"trial": 0, "cumulative_j": 120.5, "value": 0.91},
+            {"trial": 4, "cumulative_j": 400.0, "value": 0.96},
+            {"trial": 17, "cumulative_j": 1500.2, "value": 0.989},
+        ],
+        "marginal": [
+            {"from_trial": 0, "to_trial": 4, "joules": 279.5, "gain": 0.05},
+            {"from_trial": 4, "to_trial": 17, "joules": 1100.2, "gain": 0.029},
+        ],
+        "tail_share": 0.3,
+        "expected_max": None,
+        "random_arm": None,
+        "pareto": None,
+        "hypervolume": None,
+        "alternatives": None,
+        "break_even": None,
+        "carbon": {
+            "kwh": 0.000697,
+            "pue": 1.0,
+            "factor": {
+                "g_per_kwh": 56.0,
+                "source": "CodeCarbon 3.3.2, global_energy_mix.json",
+                "year": 2023,
+                "kind": "average",
+                "scope": "FRA",
+            },
+            "location_based_g": 0.039,
+            "market_based_g": None,
+            "embodied_g": None,
+        },
+        "cost": {
+            "energy": None,
+            "device_hours": None,
+            "total": None,
+            "currency": "EUR",
+            "price_per_kwh": None,
+            "price_per_device_hour": None,
+        },
+    }
+
+
+def sparse_statement() -> dict[str, Any]:
+    """A study that was interrupted before its first trial ended: every figure is null."""
+    statement = _without_figures(full_statement())
+    names = {"name": "cut-short", "space": "digits_cnn", "sampler": "tpe", "metric": "val_acc"}
+    no_trial = {"total": 0, "complete": 0, "pruned": 0, "failed": 0, "lost": 0, "running": 0, "attempts": 0}
+    return statement | {
+        "study": statement["study"] | names,
+        "verdict": {
+            "grade": "cannot say",
+            "worth": None,
+            "sentence": "Cannot say: no trial was completed.",
+            "reasons": [],
+            "next": None,
+        },
+        "trials": no_trial,
+        "gain": None,
+        "findings": [
+            {"code": "no-gain", "severity": "warning", "message": "gain is null: no trial was completed."},
+            {
+                "code": "no-location",
+                "severity": "warning",
+                "message": "carbon.location_based_g and carbon.factor are null: no country was given.",
+            },
+        ],
+    }
+
+
+def hostile_statement(name: str) -> dict[str, Any]:
+    """The full statement with a hostile text for every name and sentence in it, keys included."""
+    keep = {"grade", "severity", "direction", "provenance"}
+    statement = _replaced(full_statement(), name, keep)
+    books = full_statement()["energy"]["accounts"]
+    statement["energy"]["accounts"] = {
+        account.replace("digits-cnn", name).replace("svc", name): energy_uj
+        for account, energy_uj in books.items()
+    }
+    statement["energy"]["provenance"] = {name: "modelled"}
+    statement["compute"]["device_s"] = {name: 12.0}
+    return statement
+
+
+def _without_figures(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_figures(part) for key, part in value.items()}
+    return [] if isinstance(value, list) else None
+
+
+def _replaced(value: Any, name: str, keep: set[str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: part if key in keep and isinstance(part, str) else _replaced(part, name, keep)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_replaced(part, name, keep) for part in value]
+    return name if isinstance(value, str) else value

@@ -1,0 +1,141 @@
+"""What the search bought, and what is said where that can't be told."""
+
+from dataclasses import replace
+
+import pytest
+
+from auditor.domain.parameters import Parameters
+from auditor.domain.study import TrialState
+from auditor.statement.build import build_statement
+from unit.statement import records
+from unit.statement.records import DEFAULT_TESTS, WINNER_TESTS
+
+
+def build(**changes):
+    return build_statement(records.record(**changes), Parameters(), version="1")
+
+
+def message(statement, code):
+    return next(f["message"] for f in statement["findings"] if f["code"] == code)
+
+
+def test_the_full_comparison():
+    gain = build()["gain"]
+    assert gain["baseline"] == {"name": "default", "value": 0.95, "test_value": pytest.approx(0.947)}
+    assert gain["best"]["trial"] == 3
+    assert gain["best"]["test_value"] == pytest.approx(0.981)
+    assert gain["delta"] == pytest.approx(0.035)
+    assert gain["delta_test"] == pytest.approx(0.034)
+    # Both sides have variance 2.5e-6: error 0.001, 8 degrees of freedom, t = 2.306.
+    assert gain["ci95"] == pytest.approx([0.034 - 0.002306, 0.034 + 0.002306], abs=1e-6)
+    assert gain["seeds"] == 5
+    assert gain["p_better"] == 1.0
+    assert gain["detectable"] == pytest.approx(2.0244 * 2.5e-6**0.5, rel=1e-3)
+    assert gain["optimism"] == pytest.approx(0.001)
+    assert gain["winner_test_values"] == list(WINNER_TESTS)
+    assert gain["baseline_test_values"] == list(DEFAULT_TESTS)
+
+
+def test_minimisation_gives_the_same_improvements():
+    gain = build()["gain"]
+    flipped = build_statement(records.minimised(), Parameters(), version="1")["gain"]
+    assert flipped["best"]["trial"] == 3
+    for key in ("delta", "delta_test", "ci95", "p_better", "detectable", "optimism"):
+        assert flipped[key] == pytest.approx(gain[key])
+
+
+def test_the_winner_of_equals_is_the_earlier():
+    assert build(trials=(records.trial(0, 0.9), records.trial(1, 0.9)))["gain"]["best"]["trial"] == 0
+
+
+def test_alternatives_with_their_energy():
+    alternatives = (
+        records.baseline("svc", 0.96, 0.955),
+        records.baseline("forest", 0.94, 0.97),
+        records.baseline("broken", None, state=TrialState.FAILED, error="no memory"),
+    )
+    statement = build(runs=records.runs(alternatives=alternatives))
+    assert statement["gain"]["best_alternative"] == {"name": "forest", "test_value": 0.97, "energy_j": None}
+    assert [a["name"] for a in statement["gain"]["alternatives_tried"]] == ["svc", "forest", "broken"]
+    assert statement["gain"]["alternatives_tried"][0]["energy_j"] == pytest.approx(5.0)
+    assert statement["gain"]["alternatives_tried"][2]["test_value"] is None
+    assert "1 of 4 baselines failed" in message(statement, "baseline-failed")
+    assert "no memory" in message(statement, "baseline-failed")
+    assert "energy_j of baseline forest is null in gain.best_alternative" in message(
+        statement, "alternative-incomplete"
+    )
+
+
+def test_the_best_alternative_when_minimising_is_the_lowest():
+    alternatives = (records.baseline("a", 0.1, 0.2), records.baseline("b", 0.1, 0.1))
+    record = replace(records.minimised(), runs=records.runs(alternatives=alternatives))
+    assert build_statement(record, Parameters(), version="1")["gain"]["best_alternative"]["name"] == "b"
+
+
+def test_fewer_than_two_seeds_give_nulls_and_say_so():
+    statement = build(runs=records.runs(winner=[0.98], default=DEFAULT_TESTS))
+    gain = statement["gain"]
+    assert gain["delta_test"] == pytest.approx(0.033)
+    assert gain["seeds"] == 1
+    assert [gain[key] for key in ("ci95", "p_better", "detectable", "optimism")] == [None] * 4
+    assert "1 seed on a side" in message(statement, "too-few-seeds")
+
+
+def test_unequal_numbers_of_seeds():
+    gain = build(runs=records.runs(winner=WINNER_TESTS[:3]))["gain"]
+    assert gain["seeds"] == 3
+    assert gain["ci95"] is not None
+    assert len(gain["winner_test_values"]) == 3
+
+
+def test_failed_evaluations_do_not_count_and_are_a_finding():
+    runs = list(records.runs())
+    runs[1] = replace(runs[1], state=TrialState.FAILED, test_value=None, error="out of memory\n  in line 3")
+    runs[2] = replace(runs[2], test_value=float("nan"))
+    statement = build(runs=tuple(runs))
+    assert statement["gain"]["winner_test_values"] == list(WINNER_TESTS[2:])
+    text = message(statement, "evaluation-failed")
+    assert text == "2 of 10 evaluations failed or gave no finite figure (winner): out of memory."
+
+
+def test_a_run_that_still_runs_has_not_failed():
+    running = replace(records.evaluations("winner", [None])[0], state=TrialState.RUNNING)
+    statement = build(runs=(*records.runs(), running))
+    assert not any(f["code"] == "evaluation-failed" for f in statement["findings"])
+    assert statement["gain"]["seeds"] == 5
+
+
+def test_a_seed_that_ran_twice_is_one_sample():
+    again = replace(records.evaluations("winner", [0.99])[0], seed=100)
+    gain = build(runs=(*records.runs(), again))["gain"]
+    assert sorted(gain["winner_test_values"]) == [0.979, 0.981, 0.982, 0.983, 0.99]
+
+
+def test_evaluations_of_an_earlier_winner_are_left_out():
+    runs = tuple(replace(run, trial=1) if run.name == "winner" else run for run in records.runs())
+    statement = build(runs=runs)
+    assert statement["gain"]["winner_test_values"] == []
+    assert statement["verdict"]["grade"] == "cannot say"
+    assert "trial 1" in message(statement, "winner-outdated")
+
+
+def test_seeds_that_change_nothing_are_a_finding():
+    statement = build(runs=records.runs(winner=[0.98] * 3, default=[0.95] * 3))
+    assert statement["gain"]["ci95"] == pytest.approx([0.03, 0.03])
+    assert statement["gain"]["detectable"] is None
+    assert "hides chance" in message(statement, "no-seed-variance")
+
+
+def test_without_default_and_tests_the_reasons_differ():
+    statement = build(runs=())
+    assert "add it to `baselines`" in message(statement, "no-baseline")
+    assert "evaluation.seeds" in message(statement, "no-test-figure")
+    statement = build(runs=(), test_metric=None)
+    assert "no test metric" in message(statement, "no-test-figure")
+
+
+def test_values_that_are_not_finite_are_never_ranked():
+    trials = (*records.TRIALS, records.trial(4, float("nan")), records.trial(5, float("inf")))
+    statement = build(trials=trials)
+    assert statement["gain"]["best"]["trial"] == 3
+    assert "2 complete trials can't be ranked" in message(statement, "non-finite-value")
