@@ -56,7 +56,7 @@ def _import(module_name: str, kind: str, name: str, place: str) -> Any:
         return importlib.import_module(module_name)
     except Exception as error:  # whatever a user's module raises while it is imported
         raise InputError(
-            f"{place}{kind} '{name}' does not import: {_summary(error)} (looked in the current folder and the environment)"
+            f"{place}{kind} '{name}' does not import: {_summary(error)} (looked for here and in the environment)"
         ) from error
 
 

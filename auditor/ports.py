@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from auditor.domain.provenance import Provenance
 
@@ -87,7 +87,7 @@ class SearchSpace(Protocol):
     """
 
     metric: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
     test_metric: str | None
     default: Mapping[str, Any]
 

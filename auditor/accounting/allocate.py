@@ -227,9 +227,7 @@ def _charge_by_usage(
         _split_over_phases(posting, component, shares[:, :-2], segments, trace)
 
 
-def _split_over_phases(
-    posting: _Posting, component: int, shares: Int64, segments: Segments, trace: NodeTrace
-) -> None:
+def _split_over_phases(posting: _Posting, component: int, shares: Int64, segments: Segments, trace: NodeTrace) -> None:
     intervals, activities = shares.shape
     cell = segments.interval * activities + segments.activity
     own, time = (np.zeros(intervals * activities, dtype=np.int64) for _ in range(2))
@@ -243,6 +241,4 @@ def _split_over_phases(
     for position in np.flatnonzero(~splittable & (totals > 0)).tolist():  # CPU time seen outside its life
         interval, activity = divmod(position, activities)
         account = account_at(trace.activities[activity], trace.t_ns[interval + 1 : interval + 2])[0]
-        posting.add(
-            np.array([interval]), component, posting.index[account], totals[position : position + 1]
-        )
+        posting.add(np.array([interval]), component, posting.index[account], totals[position : position + 1])

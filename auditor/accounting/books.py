@@ -149,7 +149,9 @@ def _coverage(
         span_ns = metered_ns = 0
         late_s = 0.0
         for session in sessions or [whole]:
-            inside = [(max(a, session.begin_ns), min(b, session.end_ns), t) for (a, b), t in zip(spans, parts, strict=True)]
+            inside = [
+                (max(a, session.begin_ns), min(b, session.end_ns), t) for (a, b), t in zip(spans, parts, strict=True)
+            ]
             inside = [(a, b, t) for a, b, t in inside if b >= a]
             if not inside:
                 continue
@@ -216,7 +218,10 @@ def _cpu_s(traces: Sequence[NodeTrace]) -> float | None:
     if not traces:
         return None
     return sum(
-        max(0, int(a.tree_ns[-1]) - int(a.tree_ns[0])) / NS_PER_S for t in traces for a in t.activities if len(a.tree_ns)
+        max(0, int(a.tree_ns[-1]) - int(a.tree_ns[0])) / NS_PER_S
+        for t in traces
+        for a in t.activities
+        if len(a.tree_ns)
     )
 
 

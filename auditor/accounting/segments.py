@@ -108,4 +108,5 @@ def _own_cpu_ns(trace: NodeTrace, activity: ActivityTrace, at_ns: Int64) -> Int6
     times, cpu = times[order], np.maximum.accumulate(cpu[order])
     origin_t, origin_cpu = int(times[0]), int(cpu[0])  # keep float64 exact
     filled = np.interp(at_ns - origin_t, times - origin_t, cpu - origin_cpu)
-    return np.rint(filled).astype(np.int64) + origin_cpu
+    own: Int64 = np.rint(filled).astype(np.int64) + origin_cpu
+    return own

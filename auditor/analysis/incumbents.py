@@ -41,9 +41,7 @@ class Step:
     gain: float
 
 
-def incumbents(
-    values: Sequence[float], energies: Sequence[float], *, maximize: bool = True
-) -> tuple[Incumbent, ...]:
+def incumbents(values: Sequence[float], energies: Sequence[float], *, maximize: bool = True) -> tuple[Incumbent, ...]:
     """Best so far in the order of energy; a tie with the best so far is no incumbent.
 
     Results with the same energy count as one moment, of which only the best can be an incumbent. Hand in
@@ -62,8 +60,7 @@ def incumbents(
     ranked = merit[order]
     best_before = np.concatenate(([-np.inf], np.maximum.accumulate(ranked)[:-1])) if len(ranked) else ranked
     return tuple(
-        Incumbent(index=int(i), energy=float(energy[i]), value=float(value[i]))
-        for i in order[ranked > best_before]
+        Incumbent(index=int(i), energy=float(energy[i]), value=float(value[i])) for i in order[ranked > best_before]
     )
 
 
@@ -76,9 +73,7 @@ def marginal(path: Sequence[Incumbent], *, maximize: bool = True) -> tuple[Step,
     )
 
 
-def tail_share(
-    path: Sequence[Incumbent], *, end: float, delta: float = 0.0, maximize: bool = True
-) -> float | None:
+def tail_share(path: Sequence[Incumbent], *, end: float, delta: float = 0.0, maximize: bool = True) -> float | None:
     """Share of the search's energy that was used after the last gain of more than ``delta``.
 
     Known in hindsight only: nobody knew at that point that nothing would follow. Small steps add up: a gain

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def selection_optimism(
-    best_value: float, fresh_values: Sequence[float], *, maximize: bool = True
-) -> float | None:
+def selection_optimism(best_value: float, fresh_values: Sequence[float], *, maximize: bool = True) -> float | None:
     """Best validation value of the search less the mean over fresh seeds of the same configuration.
 
     The best of many noisy figures is too good on average, since it was chosen for being the best.

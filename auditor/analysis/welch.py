@@ -32,9 +32,7 @@ def sample_variance(values: Sequence[float]) -> float:
     return 0.0 if np.ptp(array) == 0.0 else float(np.var(array, ddof=1))
 
 
-def mean_difference(
-    first: Sequence[float], second: Sequence[float], *, level: float = 0.95
-) -> MeanDifference | None:
+def mean_difference(first: Sequence[float], second: Sequence[float], *, level: float = 0.95) -> MeanDifference | None:
     """Mean of ``first`` less mean of ``second`` with a two-sided interval for unequal variances.
 
     Where neither sample varies the interval has no width: it then says nothing about noise, and the caller

@@ -13,7 +13,7 @@ from auditor.domain.errors import AuditorError
 
 app = typer.Typer(
     name="auditor",
-    help="What a search really cost in energy, compute, money and carbon, and whether the accuracy it bought was worth it.",
+    help="What a search really cost in energy, compute, money and carbon, and whether its accuracy was worth it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,11 +35,11 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
-    global _verbose  # noqa: PLW0603 - read by main() once the command has failed
+    global _verbose
     _verbose = verbose
 
 
@@ -57,13 +57,15 @@ The same command on an existing folder goes on with its study.""",
 def search(
     config: Annotated[Path | None, typer.Argument(help="Configuration (YAML).", show_default=False)] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, for example budget.trials=24.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, for example budget.trials=24."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Study folder; default: auditor-runs/<study>.", show_default=False)
     ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", metavar="FILE", help="Write a commented configuration and leave.", show_default=False)
+        Path | None,
+        typer.Option("--init", metavar="FILE", help="Write a commented configuration and leave.", show_default=False),
     ] = None,
 ) -> None:
     """Run an audited search, or go on with one; ends with the statement."""
@@ -91,12 +93,16 @@ def report(
         Path | None, typer.Option("--json", help="Write the statement here; '-' for the terminal.", show_default=False)
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Write a Markdown summary here; '-' for the terminal.", show_default=False)
+        Path | None,
+        typer.Option("--markdown", help="Write a Markdown summary here; '-' for the terminal.", show_default=False),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", help="How static energy is shared: reserved or direct.", show_default=False)
+        str | None,
+        typer.Option("--policy", help="How static energy is shared: reserved or direct.", show_default=False),
     ] = None,
-    pue: Annotated[float | None, typer.Option("--pue", help="Power usage effectiveness, at least 1.", show_default=False)] = None,
+    pue: Annotated[
+        float | None, typer.Option("--pue", help="Power usage effectiveness, at least 1.", show_default=False)
+    ] = None,
     grid: Annotated[
         str | None, typer.Option("--grid", help="Country (FRA) or grams of CO2e per kWh (56).", show_default=False)
     ] = None,
@@ -105,7 +111,9 @@ def report(
     """Close the books of a study again, from its journals, and show them."""
     from auditor.cli import run
 
-    run.report(folder, html=html, json_file=json_file, markdown=markdown, policy=policy, pue=pue, grid=grid, price=price)
+    run.report(
+        folder, html=html, json_file=json_file, markdown=markdown, policy=policy, pue=pue, grid=grid, price=price
+    )
 
 
 @app.command(epilog="[bold]Example[/bold]\n\nauditor doctor")
@@ -160,9 +168,7 @@ def _usage_or_crash(error: Exception) -> int:
     if code is not None and hasattr(error, "format_message"):  # bad option or argument
         typer.echo(f"error: {error.format_message()}", err=True)
         return int(code)
-    return _fail(
-        RuntimeError(f"{type(error).__name__}: {error} (a fault of nas-auditor; --verbose shows where)"), 1
-    )
+    return _fail(RuntimeError(f"{type(error).__name__}: {error} (a fault of nas-auditor; --verbose shows where)"), 1)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
     """Run an audited search and show its statement."""
     from auditor.cli.live import LiveView
     from auditor.search.config import load_config
-    from auditor.search.driver import plan_search, run_search
+    from auditor.search.driver import run_search
+    from auditor.search.plan import plan_search
 
     if config_path is None:
         raise InputError("auditor search: name a configuration, or write one with 'auditor search --init search.yaml'")
@@ -97,12 +98,12 @@ def write_example(path: Path) -> None:
             file.write(text)
     except OSError as error:
         raise InputError(f"--init {path}: {error.strerror}") from error
-    Console().print(f"{path} is written; run it with: auditor search {shlex.quote(str(path))}", highlight=False, markup=False)
+    Console().print(
+        f"{path} is written; run it with: auditor search {shlex.quote(str(path))}", highlight=False, markup=False
+    )
 
 
-def _with_options(
-    parameters: Parameters, pue: float | None, grid: str | None, price: float | None
-) -> Parameters:
+def _with_options(parameters: Parameters, pue: float | None, grid: str | None, price: float | None) -> Parameters:
     from auditor.metering.grid import country_factor
 
     if pue is not None:

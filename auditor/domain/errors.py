@@ -40,9 +40,7 @@ class UnknownNameError(InputError):
         near = get_close_matches(name, choices, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         place = f"{where}: " if where else ""
-        super().__init__(
-            f"{place}unknown {kind} '{name}'.{hint} Available: {', '.join(choices) or 'none installed'}."
-        )
+        super().__init__(f"{place}unknown {kind} '{name}'.{hint} Available: {', '.join(choices) or 'none installed'}.")
 
 
 class MeterError(AuditorError):

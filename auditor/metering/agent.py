@@ -1,7 +1,7 @@
 """The node agent: meters this node once, for every study on it.
 
-Run as ``python -m auditor.metering.agent``. It takes the lease of the node (and leaves quietly where somebody holds it),
-starts the meters, and once an interval writes energy and usage, read at the same instant, into the journal folder of
+Run as ``python -m auditor.metering.agent``. It takes the lease of the node (and leaves where somebody holds it), starts
+the meters, and once an interval writes energy and usage, read at the same instant, into the journal folder of
 every study that has a registered process here. It never forks, and leaves when no registered process lives.
 """
 

@@ -218,7 +218,7 @@ class StudyReader:
             books=books,
             trials=self._trials(),
             runs=self._runs(),
-            findings=tuple([*self._damaged, *self._journal_findings()]),
+            findings=(*self._damaged, *self._journal_findings()),
         )
         return record, ledger
 
@@ -245,9 +245,7 @@ class StudyReader:
             ends += marks.seals[-1:]
             end = min(ends) if ends else max([*seen, header.mono_ns])
             sessions.append(
-                Session(
-                    start_ns=header.started_ns + offset, begin_ns=header.mono_ns + offset, end_ns=end + offset
-                )
+                Session(start_ns=header.started_ns + offset, begin_ns=header.mono_ns + offset, end_ns=end + offset)
             )
         return sorted(sessions, key=lambda s: s.start_ns)
 
@@ -338,8 +336,8 @@ class StudyReader:
                             number=record.attempt, state=TrialState.RUNNING, begin_ns=record.t + offset
                         )
                     case StepRecord():
-                        value = math.nan if record.value is None else record.value
-                        steps[record.trial].setdefault(record.step, (value, record.t + offset))
+                        reported = math.nan if record.value is None else record.value
+                        steps[record.trial].setdefault(record.step, (reported, record.t + offset))
                     case OutcomeRecord():
                         begun = attempts[record.trial].get(record.attempt)
                         attempts[record.trial][record.attempt] = Attempt(

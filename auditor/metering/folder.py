@@ -71,7 +71,9 @@ class StudyFolder:
             self.journals.mkdir(parents=True, exist_ok=True)
             self.write_study(file)
         except OSError as error:
-            raise InputError(f"{self.path}: can't be written ({error.strerror}); name another folder with --out") from error
+            raise InputError(
+                f"{self.path}: can't be written ({error.strerror}); name another folder with --out"
+            ) from error
 
     def write_study(self, file: StudyFile) -> None:
         """Write ``study.yaml``."""

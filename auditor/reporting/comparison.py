@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from auditor.reporting.costs import baseline_energy_j
 from auditor.reporting.facts import Fact
-from auditor.reporting.figures import NOT_AVAILABLE, decimals, energy, fixed, percent, signed
+from auditor.reporting.figures import MOST_DECIMALS, NOT_AVAILABLE, decimals, energy, fixed, percent, signed
 from auditor.reporting.lookup import Statement, at, figure, interval, joules, records, text, why
 
 
@@ -42,6 +42,16 @@ def places(statement: Statement) -> int:
         values += [figure(part, "value"), figure(part, "test_value")]
     values += [figure(part, "value") for part in records(statement, "incumbents")]
     return decimals(values)
+
+
+def difference_places(statement: Statement) -> int:
+    """Decimals for differences: those of the values, and two digits of the uncertainty."""
+    ends = interval(statement, "gain.ci95")
+    uncertainty = (ends[1] - ends[0]) / 2 if ends else figure(statement, "gain.detectable")
+    if not uncertainty:
+        return places(statement)
+    exponent = int(f"{uncertainty:.1e}".split("e")[1])
+    return max(places(statement), min(MOST_DECIMALS, 1 - exponent))
 
 
 def winner_name(statement: Statement) -> str:
@@ -93,14 +103,10 @@ def contenders(statement: Statement) -> list[Contender]:
 def gain_facts(statement: Statement) -> list[Fact]:
     """The winner's gain over the default, with how sure it is; positive is better."""
     if at(statement, "gain") is None:
-        return [
-            Fact(path="gain", label="Gain of the winner", value=NOT_AVAILABLE, note=why(statement, "gain"))
-        ]
-    digits = places(statement)
+        return [Fact(path="gain", label="Gain of the winner", value=NOT_AVAILABLE, note=why(statement, "gain"))]
+    digits = difference_places(statement)
     seeds = figure(statement, "gain.seeds")
-    each = (
-        "on fresh seeds" if seeds is None else f"{int(seeds)} fresh {'seed' if seeds == 1 else 'seeds'} each"
-    )
+    each = "on fresh seeds" if seeds is None else f"{int(seeds)} fresh {'seed' if seeds == 1 else 'seeds'} each"
     ends = interval(statement, "gain.ci95")
     return [
         Fact.of(
@@ -120,14 +126,14 @@ def gain_facts(statement: Statement) -> list[Fact]:
         Fact.of(
             statement,
             "gain.detectable",
-            "Smallest gain that could be seen",
+            "Smallest visible gain",
             fixed(figure(statement, "gain.detectable"), digits),
             each,
         ),
         Fact.of(
             statement,
             "gain.p_better",
-            "Pairs of seeds that the winner wins",
+            "Seed pairs the winner wins",
             percent(figure(statement, "gain.p_better")),
             "each seed against each",
         ),
@@ -143,7 +149,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "gain.optimism",
             "Luck in picking the best",
             signed(figure(statement, "gain.optimism"), digits),
-            "validation result less fresh seeds",
+            "by how much its validation result is too good",
         ),
         Fact.of(
             statement,

@@ -34,7 +34,7 @@ _PHASES = {
     "teardown": "closing down",
 }
 _OUTSIDE = {"idle", "foreign", "unexplained", "other", "uncharged"}
-_OUTCOMES = ("complete", "pruned", "failed", "lost")
+_OUTCOMES = ("complete", "pruned", "failed", "lost", "running")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Outcome:
     """Energy of the trials by how they ended.
 
     Attributes:
-        state: ``complete``, ``pruned``, ``failed`` or ``lost``.
+        state: ``complete``, ``pruned``, ``failed``, ``lost``; or ``running``, in books closed early.
         trials: How many trials ended so; ``None`` where unknown.
         energy_j: Energy of the attempts that ended so, in joules; ``None`` where unknown.
         share: Share of the energy of all attempts; ``None`` where that is unknown or nothing.
@@ -120,12 +120,17 @@ def costs(statement: Statement) -> list[Cost]:
 
 
 def outcomes(statement: Statement) -> list[Outcome]:
-    """Energy by outcome; energy goes by attempt, the number of trials by each trial's final state."""
+    """Energy by outcome; energy goes by attempt, the number of trials by each trial's final state.
+
+    Trials still running are listed only where there are any.
+    """
     energies = {state: figure(statement, f"energy.by_state.{state}") for state in _OUTCOMES}
     total_uj = sum(energy_uj for energy_uj in energies.values() if energy_uj is not None)
     lines = []
     for state, energy_uj in energies.items():
         trials = figure(statement, f"trials.{state}")
+        if state == "running" and not energy_uj and not trials:
+            continue
         lines.append(
             Outcome(
                 state=state,

@@ -18,7 +18,7 @@ from auditor.reporting.figures import (
     times,
     watt_hours,
 )
-from auditor.reporting.lookup import Statement, at, figure, joules, text, texts, why
+from auditor.reporting.lookup import Statement, at, figure, joules, metered_j, text, texts, why
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU"}
 
@@ -47,21 +47,19 @@ class Fact:
     @classmethod
     def of(cls, statement: Statement, path: str, label: str, value: str, note: str = "") -> Fact:
         """A fact whose note, where the figure at ``path`` is missing, says why."""
-        return cls(
-            path=path, label=label, value=value, note=why(statement, path) if value == NOT_AVAILABLE else note
-        )
+        return cls(path=path, label=label, value=value, note=why(statement, path) if value == NOT_AVAILABLE else note)
 
 
 def key_facts(statement: Statement) -> list[Fact]:
     """The figures to see first: energy, carbon, money, time, devices, operations, trials."""
-    search_j, metered_j = joules(statement, "energy.search_uj"), joules(statement, "energy.metered_uj")
+    search_j, all_j = joules(statement, "energy.search_uj"), metered_j(statement)
     return [
         Fact.of(
             statement,
             "energy.search_uj",
             "Energy of the search",
             energy(search_j),
-            watt_hours(search_j) + ("" if metered_j is None else f"; {energy(metered_j)} metered in all"),
+            watt_hours(search_j) + ("" if all_j is None else f"; {energy(all_j)} metered in all"),
         ),
         Fact.of(
             statement,
@@ -132,9 +130,7 @@ def more_facts(statement: Statement) -> list[Fact]:
     ):
         paid = figure(statement, f"cost.{price}")
         note = "" if paid is None else f"at {money(paid, currency)} per {unit}"
-        facts.append(
-            Fact.of(statement, f"cost.{key}", label, money(figure(statement, f"cost.{key}"), currency), note)
-        )
+        facts.append(Fact.of(statement, f"cost.{key}", label, money(figure(statement, f"cost.{key}"), currency), note))
     return facts
 
 
@@ -179,16 +175,10 @@ def _money(statement: Statement) -> Fact:
 
 def _devices(statement: Statement) -> Fact:
     held = at(statement, "compute.device_s")
-    known = (
-        {kind: held_s for kind, held_s in held.items() if is_figure(held_s)}
-        if isinstance(held, Mapping)
-        else {}
-    )
+    known = {kind: held_s for kind, held_s in held.items() if is_figure(held_s)} if isinstance(held, Mapping) else {}
     if not known:
         return Fact.of(statement, "compute.device_s", "Device time", NOT_AVAILABLE)
-    kinds = sorted(
-        known, key=lambda kind: (kind == "cpu", kind)
-    )  # accelerators first: they are what is paid for
+    kinds = sorted(known, key=lambda kind: (kind == "cpu", kind))  # accelerators first: they are what is paid for
     said = [f"{duration(known[kind])} of {_DEVICES.get(kind, kind)}" for kind in kinds]
     first = _DEVICES.get(kinds[0], kinds[0])
     note = f"{first} held by the study" + ("" if len(said) == 1 else f"; and {', '.join(said[1:])}")
@@ -198,11 +188,7 @@ def _devices(statement: Statement) -> Fact:
 def _operations(statement: Statement) -> Fact:
     counted = figure(statement, "compute.flops_coverage.counted")
     of = figure(statement, "compute.flops_coverage.of")
-    note = (
-        ""
-        if counted is None or of is None
-        else f"{count(int(counted))} of {count(int(of))} trainings counted"
-    )
+    note = "" if counted is None or of is None else f"{count(int(counted))} of {count(int(of))} trainings counted"
     unknown = len(texts(statement, "compute.flops_coverage.uncounted_ops"))
     if unknown:
         note += f"; {unknown} {'operator' if unknown == 1 else 'operators'} not counted"

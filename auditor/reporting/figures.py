@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from auditor.domain.quantities import JOULES_PER_KWH
 
 NOT_AVAILABLE = "not available"
+MOST_DECIMALS = 6
 
 _Steps = Sequence[tuple[float, str]]
 _ENERGY: _Steps = ((1e12, "TJ"), (1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ"), (1, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
@@ -27,7 +28,6 @@ _FLOP: _Steps = (
     (1, "FLOP"),
 )
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_MOST_DECIMALS = 6
 
 
 def is_figure(value: object) -> bool:
@@ -116,8 +116,8 @@ def decimals(values: Iterable[float | None]) -> int:
     """
     known = {float(value) for value in values if value is not None and math.isfinite(value)}
     exponents = [int(f"{value:.2e}".split("e")[1]) for value in known if value]
-    places = min(_MOST_DECIMALS - 1, max(0, 2 - min(exponents, default=-1)))
-    while places < _MOST_DECIMALS and len({f"{value:.{places}f}" for value in known}) < len(known):
+    places = min(MOST_DECIMALS - 1, max(0, 2 - min(exponents, default=-1)))
+    while places < MOST_DECIMALS and len({f"{value:.{places}f}" for value in known}) < len(known):
         places += 1
     return places
 

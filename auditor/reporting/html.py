@@ -17,15 +17,13 @@ from typing import Any
 from auditor.reporting.comparison import places
 from auditor.reporting.costs import accounts
 from auditor.reporting.figures import count, energy, fixed, percent, signed
-from auditor.reporting.lookup import Statement, figure, joules, records, text, why
-from auditor.reporting.names import cleaned
+from auditor.reporting.lookup import Statement, figure, metered_j, records, text, why
+from auditor.reporting.names import cleaned, shortened
 from auditor.reporting.plots import Plot, plots
 from auditor.reporting.view import build_view
 
 _MOST_ACCOUNTS = 400
-_IN_SCRIPT = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-)
+_IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +68,12 @@ def render_html(statement: Statement) -> str:
         improvements=_improvements(statement),
         no_improvements=_why_no_improvement(statement),
         accounts=_largest(accounts(statement)),
-        total=energy(joules(statement, "energy.metered_uj")),
+        total=energy(metered_j(statement)),
         windows=[
             {"node": text(part, "node"), "start": text(part, "start"), "end": text(part, "end")}
             for part in records(statement, "energy.window")
         ],
-        metric=text(statement, "study.metric") or "value",
-        test_metric=text(statement, "gain.test_metric")
-        or text(statement, "study.test_metric")
-        or "test value",
+        metric=shortened(text(statement, "study.metric"), 20) or "value",
         origin=_origin(statement),
     )
 
@@ -98,9 +93,7 @@ def _plotly_js() -> str:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         script = Path(folder, "package_data", "plotly.min.js")
         if script.is_file():
-            return (
-                script.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
-            )
+            return script.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
     raise FileNotFoundError("plotly.min.js: expected in package_data of the installed plotly package")
 
 

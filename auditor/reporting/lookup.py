@@ -11,7 +11,7 @@ from auditor.reporting.figures import is_figure
 Statement = Mapping[str, Any]
 """A statement as read from ``statement.json``."""
 
-_PREFIX = re.compile(r"^[\w., ]+? (?:is|are) null: ")
+_PREFIX = re.compile(r"^[\w., ]+? (?:is|are) (?:null|empty|not known): ")
 
 
 def at(statement: Statement, path: str) -> Any:
@@ -34,6 +34,12 @@ def joules(statement: Statement, path: str) -> float | None:
     """Microjoules at a path, in joules."""
     energy_uj = figure(statement, path)
     return None if energy_uj is None else energy_uj / 1e6
+
+
+def metered_j(statement: Statement) -> float | None:
+    """All metered energy in joules; ``None`` also for the empty sum of a study that nothing metered."""
+    energy_j = joules(statement, "energy.metered_uj")
+    return energy_j or (energy_j if records(statement, "energy.components") else None)
 
 
 def text(statement: Statement, path: str) -> str:
@@ -93,4 +99,4 @@ def _names(message: str, name: str) -> bool:
     about = rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)"
     if "." in name or "_" in name:
         return re.search(about, message) is not None
-    return re.search(rf"{about}(?:(?:, and |, | and )[\w.]+)* (?:is|are) (?:null|not)\b", message) is not None
+    return re.search(rf"{about}(?:(?:, and |, | and )[\w.]+)* (?:is|are) (?:null|empty|not)\b", message) is not None

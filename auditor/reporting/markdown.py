@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from auditor.reporting.facts import Fact
 from auditor.reporting.figures import count, energy, percent
-from auditor.reporting.lookup import Statement, joules
+from auditor.reporting.lookup import Statement, metered_j
 from auditor.reporting.names import cleaned
 from auditor.reporting.view import build_view
 
@@ -30,7 +30,6 @@ def render_markdown(statement: Statement) -> str:
     blocks = [
         f"# {escaped(view.title)}: {escaped(_lower(view.verdict.headline))}",
         f"**Verdict: {escaped(view.verdict.grade)}.** {escaped(view.verdict.sentence)}",
-        _bullets(view.verdict.reasons),
         f"**Next:** {escaped(view.verdict.next)}" if view.verdict.next else "",
         f"**How far to trust the figures:** {escaped(_lower(view.measurement.headline))}.",
         _bullets(view.measurement.reasons),
@@ -43,15 +42,12 @@ def render_markdown(statement: Statement) -> str:
                 (("– " if line.part else "") + line.label, energy(line.energy_j), percent(line.share))
                 for line in view.costs
             ]
-            + [("All metered", energy(joules(statement, "energy.metered_uj")), "")],
+            + [("All metered", energy(metered_j(statement)), "")],
         ),
         "## Where the trials' energy went",
         _table(
             ("Ended as", "Trials", "Energy", "Share"),
-            [
-                (line.state, count(line.trials), energy(line.energy_j), percent(line.share))
-                for line in view.outcomes
-            ],
+            [(line.state, count(line.trials), energy(line.energy_j), percent(line.share)) for line in view.outcomes],
         ),
         "## What it gained",
         _table(
@@ -108,9 +104,7 @@ def _bullets(texts: Iterable[str]) -> str:
 
 
 def _facts(facts: Sequence[Fact]) -> str:
-    return _table(
-        ("Figure", "Value", "Note"), [(fact.label, fact.value, fact.note) for fact in facts], text_last=True
-    )
+    return _table(("Figure", "Value", "Note"), [(fact.label, fact.value, fact.note) for fact in facts], text_last=True)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text_last: bool = False) -> str:

@@ -47,9 +47,7 @@ def bars(
     }
 
 
-def points(
-    values: Sequence[float], row: int, colour: str, symbol: str, said: Sequence[str]
-) -> dict[str, Any]:
+def points(values: Sequence[float], row: int, colour: str, symbol: str, said: Sequence[str]) -> dict[str, Any]:
     """Points of one row, with a text to see on hovering; ``line-ns-open`` is a tick for a mean."""
     mean = symbol == "line-ns-open"
     return {

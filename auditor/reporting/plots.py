@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.reporting import marks
-from auditor.reporting.comparison import places, winner_name
+from auditor.reporting.comparison import difference_places, places, winner_name
 from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.figures import energy, fixed, percent, signed
 from auditor.reporting.lookup import Statement, figure, interval, numbers, records, text
 
 _ACCOUNT_PX = 46  # as high as the lines of the table beside it
-_OUTCOME_COLOURS = {"complete": "good", "pruned": "accent", "failed": "bad", "lost": "warn"}
+_OUTCOME_COLOURS = {
+    "complete": "good",
+    "pruned": "accent",
+    "failed": "bad",
+    "lost": "warn",
+    "running": "outside",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +226,7 @@ def _gain(statement: Statement) -> Plot | None:
     delta, ends = figure(statement, "gain.delta_test"), interval(statement, "gain.ci95")
     if delta is None or ends is None:
         return None
-    digits = places(statement)
+    digits = difference_places(statement)
     detectable = figure(statement, "gain.detectable")
     said = f"{signed(delta, digits)}, 95 % interval {signed(ends[0], digits)} to {signed(ends[1], digits)}"
     reach = max(abs(ends[0]), abs(ends[1]), abs(delta), detectable or 0.0) * 1.15 or 1.0

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from auditor.reporting.facts import Fact
 from auditor.reporting.figures import NOT_AVAILABLE, count, energy, percent
-from auditor.reporting.lookup import Statement, joules
+from auditor.reporting.lookup import Statement, metered_j
 from auditor.reporting.names import cleaned
-from auditor.reporting.view import Measurement, Note, Verdict, View, build_view
+from auditor.reporting.notes import Note
+from auditor.reporting.view import Measurement, Verdict, View, build_view
 
 _GRADE_STYLES = {"paid": "green", "not paid": "red", "not shown": "yellow", "cannot say": "cyan"}
 _MEASUREMENT_STYLES = {"good": "green", "limited": "yellow", "reported": "yellow"}
@@ -37,7 +38,7 @@ def render_terminal(statement: Statement) -> RenderableType:
         _verdict(view.title, view.subtitle, view.verdict),
         _measurement(view.measurement),
         _facts("Key figures", view.key_facts),
-        _costs(view, energy(joules(statement, "energy.metered_uj"))),
+        _costs(view, energy(metered_j(statement))),
         _outcomes(view),
         _contenders(view),
         _facts("The winner over the default", view.gain_facts),
@@ -49,8 +50,6 @@ def _verdict(title: str, subtitle: str, verdict: Verdict) -> RenderableType:
     style = _GRADE_STYLES.get(verdict.grade, "cyan")
     body = Text(verdict.headline, style=f"bold {style}")
     body.append("\n" + verdict.sentence, style="default not bold")
-    for reason in verdict.reasons:
-        body.append(f"\n- {reason}", style="default not bold")
     if verdict.next:
         body.append("\n\nNext: ", style="default bold").append(verdict.next, style="default not bold")
     name = Text(f"{title} · {subtitle}" if subtitle else title, style="dim")
@@ -70,7 +69,7 @@ def _measurement(measurement: Measurement) -> RenderableType:
     style = _MEASUREMENT_STYLES.get(measurement.grade, "red")
     body = Text("How far to trust the figures: ", style="bold")
     body.append(f"{measurement.headline[0].lower()}{measurement.headline[1:]}", style=style)
-    bounds = next(fact for fact in measurement.facts if fact.path == "energy.range")
+    bounds = next(fact for fact in measurement.facts if fact.path == "energy.range.low_j")
     lines = [body, *(Text(f"- {reason}") for reason in measurement.reasons)]
     basis = f" ({bounds.note})" if bounds.note else ""
     lines.append(Text(f"- {bounds.label}: {bounds.value}{basis}"))
@@ -104,7 +103,7 @@ def _facts(title: str, facts: Sequence[Fact]) -> RenderableType:
 
 def _costs(view: View, total: str) -> RenderableType:
     if not view.costs:
-        return _missing("What it cost", "the statement has no accounts")
+        return _missing("What it cost", f"not available; {view.no_costs or 'there are no accounts'}")
     table = _table("What it cost", "Account", "Energy", "Share")
     table.add_column("", overflow="fold")
     for line in view.costs:
@@ -121,6 +120,9 @@ def _costs(view: View, total: str) -> RenderableType:
 
 
 def _outcomes(view: View) -> RenderableType:
+    if all(line.energy_j is None for line in view.outcomes):
+        reason = view.no_outcomes or "no energy of trials is known"
+        return _missing("Where the trials' energy went", f"not available; {reason}")
     table = _table("Where the trials' energy went", "Ended as", "Trials", "Energy", "Share")
     for line in view.outcomes:
         table.add_row(

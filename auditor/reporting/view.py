@@ -9,7 +9,8 @@ from auditor.reporting.comparison import Contender, contenders, gain_facts
 from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.facts import Fact, key_facts, more_facts
 from auditor.reporting.figures import NOT_AVAILABLE, duration, energy, percent, watt_hours
-from auditor.reporting.lookup import Statement, figure, joules, records, text, texts, why
+from auditor.reporting.lookup import Statement, figure, joules, metered_j, records, text, texts, why
+from auditor.reporting.notes import Note, notes
 
 _VERDICTS = {
     "paid": "The search paid",
@@ -24,7 +25,6 @@ _MEASUREMENTS = {
     "none": "Hardly measured at all",
     "contradicted": "The figures contradict each other",
 }
-_SEVERITIES = ("error", "warning", "info")
 _LONGEST_LEAD = 60
 
 
@@ -77,15 +77,6 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """A finding: its severity (``error``, ``warning``, ``info``), code and sentence."""
-
-    severity: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """A whole statement, ready to be laid out; texts are unescaped.
 
@@ -97,7 +88,9 @@ class View:
         key_facts: The figures to see first.
         more_facts: Compute, carbon and money in full.
         costs: Energy by account group.
+        no_costs: Why there is none; empty where no finding says so.
         outcomes: Energy by outcome of the trials.
+        no_outcomes: Why their energy is not known; empty where it is, or where no finding says so.
         contenders: Default, winner and alternatives.
         gain_facts: What the winner gained over the default.
         components: How each component was measured.
@@ -113,7 +106,9 @@ class View:
     key_facts: tuple[Fact, ...]
     more_facts: tuple[Fact, ...]
     costs: tuple[Cost, ...]
+    no_costs: str
     outcomes: tuple[Outcome, ...]
+    no_outcomes: str
     contenders: tuple[Contender, ...]
     gain_facts: tuple[Fact, ...]
     components: tuple[Component, ...]
@@ -132,13 +127,15 @@ def build_view(statement: Statement) -> View:
         key_facts=tuple(key_facts(statement)),
         more_facts=tuple(more_facts(statement)),
         costs=tuple(costs(statement)),
+        no_costs=why(statement, "energy.accounts") or why(statement, "energy.search_uj"),
         outcomes=tuple(outcomes(statement)),
+        no_outcomes=why(statement, "energy.by_state"),
         contenders=tuple(contenders(statement)),
         gain_facts=tuple(gain_facts(statement)),
         components=tuple(_components(statement)),
         included=tuple(texts(statement, "energy.boundary.included")),
         excluded=tuple(texts(statement, "energy.boundary.excluded")),
-        notes=tuple(_notes(statement)),
+        notes=tuple(notes(statement)),
     )
 
 
@@ -159,7 +156,8 @@ def _verdict(statement: Statement) -> Verdict:
     headline = _VERDICTS.get(grade, "No verdict")
     lead, colon, rest = sentence.partition(": ")
     if colon and len(lead) <= _LONGEST_LEAD and rest:
-        headline, sentence = lead, rest[0].upper() + rest[1:]
+        headline = headline if lead.lower() == grade else lead
+        sentence = rest[0].upper() + rest[1:]
     if not sentence:
         sentence = why(statement, "verdict.sentence") or f"The reason is {NOT_AVAILABLE}."
     return Verdict(
@@ -182,7 +180,7 @@ def _measurement(statement: Statement) -> Measurement:
 
 
 def _measurement_facts(statement: Statement) -> list[Fact]:
-    metered_j = joules(statement, "energy.metered_uj")
+    all_j = metered_j(statement)
     low_j, high_j = figure(statement, "energy.range.low_j"), figure(statement, "energy.range.high_j")
     bounds = NOT_AVAILABLE if low_j is None or high_j is None else f"{energy(low_j)} to {energy(high_j)}"
     policy = {
@@ -190,12 +188,15 @@ def _measurement_facts(statement: Statement) -> list[Fact]:
         "direct": "a trial pays only for what it adds to idle power",
     }
     return [
-        Fact.of(
-            statement, "energy.metered_uj", "All energy metered", energy(metered_j), watt_hours(metered_j)
+        Fact(
+            path="energy.metered_uj",
+            label="All energy metered",
+            value=energy(all_j),
+            note=why(statement, "energy.search_uj") if all_j is None else watt_hours(all_j),
         ),
         Fact.of(
             statement,
-            "energy.range",
+            "energy.range.low_j",
             "The true figure lies within",
             bounds,
             text(statement, "energy.range.basis"),
@@ -266,14 +267,3 @@ def _how(provenance: str, meaning: str) -> str:
         return Provenance(provenance).meaning
     except ValueError:
         return NOT_AVAILABLE
-
-
-def _notes(statement: Statement) -> list[Note]:
-    notes = [
-        Note(
-            severity=text(part, "severity") or "info", code=text(part, "code"), message=text(part, "message")
-        )
-        for part in records(statement, "findings")
-    ]
-    rank = {severity: place for place, severity in enumerate(_SEVERITIES)}
-    return sorted(notes, key=lambda note: rank.get(note.severity, len(rank)))

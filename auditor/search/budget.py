@@ -49,9 +49,9 @@ class Limits:
         if self.energy_j is not None and energy_j >= self.energy_j:
             return f"energy ({self.energy_j:.3g} J)"
         kwh = energy_j / JOULES_PER_KWH * parameters.pue
-        if self.carbon_g is not None and parameters.factor is not None:
-            if kwh * parameters.factor.g_per_kwh >= self.carbon_g:
-                return f"carbon ({self.carbon_g:.3g} g)"
+        emitted_g = kwh * parameters.factor.g_per_kwh if parameters.factor is not None else 0.0
+        if self.carbon_g is not None and emitted_g >= self.carbon_g:
+            return f"carbon ({self.carbon_g:.3g} g)"
         if self.money is not None:
             kind = "gpu" if books.device_s.get("gpu") else "cpu"
             hours = books.device_s.get(kind, 0.0) / 3600

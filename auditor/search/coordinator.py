@@ -135,9 +135,7 @@ class Coordinator:
         if self._attempts.get(trial) != attempt or trial in self._states:
             return False  # a worker that was given up is still running
         finite = value if math.isfinite(value) else None
-        self._journal.append(
-            StepRecord(t=time.monotonic_ns(), trial=trial, attempt=attempt, step=step, value=finite)
-        )
+        self._journal.append(StepRecord(t=time.monotonic_ns(), trial=trial, attempt=attempt, step=step, value=finite))
         handle = self._handle(trial)
         if step not in self._steps.setdefault(trial, set()):
             self._steps[trial].add(step)
@@ -266,9 +264,7 @@ class Coordinator:
         if params is None:
             params = self._params[number] = dict(self._space.suggest(self._handle(number)))
         self._attempts[number] = attempt
-        self._journal.append(
-            AttemptRecord(t=time.monotonic_ns(), trial=number, attempt=attempt, params=dict(params))
-        )
+        self._journal.append(AttemptRecord(t=time.monotonic_ns(), trial=number, attempt=attempt, params=dict(params)))
         return Job(
             kind="trial",
             name=str(number),
@@ -334,7 +330,9 @@ class Coordinator:
         for trial in record.trials:
             self._attempts[trial.number] = len(trial.attempts)
             self._params[trial.number] = trial.params
-            self._steps[trial.number] = set(stored[trial.number].intermediate_values) if trial.number in stored else set()
+            self._steps[trial.number] = (
+                set(stored[trial.number].intermediate_values) if trial.number in stored else set()
+            )
             if trial.state is not TrialState.RUNNING:
                 self._states[trial.number] = trial.state
                 if trial.value is not None:

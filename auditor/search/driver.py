@@ -1,8 +1,7 @@
 """The driver: starts everything, watches it, and closes the books.
 
 The node agent, the MLflow projector and Ray start side by side. Workers that die are replaced, the agent and the
-projector too. What happens after the seal (closing, report, parent run, Ray's shutdown) is not on the books and shown as
-``after_seal_s``.
+projector too. What happens after the seal (closing, report, parent run) is not on the books: ``after_seal_s``.
 """
 
 from __future__ import annotations
@@ -21,23 +20,18 @@ from types import FrameType
 from typing import Any, Protocol
 
 from auditor.domain.accounts import search_account
-from auditor.domain.errors import InputError, SearchError
-from auditor.domain.parameters import Parameters
+from auditor.domain.errors import SearchError
 from auditor.domain.redaction import redact_url
 from auditor.metering.activity import Activity, forget
 from auditor.metering.closing import StudyReader
-from auditor.metering.folder import StudyFile, StudyFolder
+from auditor.metering.folder import StudyFile
 from auditor.metering.records import Finished, Seal
 from auditor.metering.runtime import AgentHandle, nudge_agent, registrations, withdraw
-from auditor.metering.slots import cpu_slots, gpu_count
-from auditor.ports import SearchSpace
+from auditor.metering.slots import cpu_slots
 from auditor.search.budget import Limits, limits
-from auditor.search.config import Config
 from auditor.search.jobs import Progress
-from auditor.search.parameters import parameters_from
+from auditor.search.plan import Plan
 from auditor.search.publish import publish
-from auditor.search.samplers import PRUNERS, SAMPLERS, resolve_path
-from auditor.search.space import load_space
 from auditor.tracking.handle import ProjectorHandle
 
 _POLL_S = 0.25
@@ -73,58 +67,6 @@ class SearchResult:
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A search that was checked and may begin.
-
-    Attributes:
-        config: The configuration.
-        folder: The study folder.
-        space: The loaded space.
-        parameters: Parameters of the statement.
-        gpus: GPUs of this node.
-        resumed: Whether the folder holds the study already.
-    """
-
-    config: Config
-    folder: StudyFolder
-    space: SearchSpace
-    parameters: Parameters
-    gpus: int
-    resumed: bool
-
-
-def plan_search(config: Config, out: Path) -> Plan:
-    """Check everything that can be checked before anything is spent.
-
-    Raises:
-        InputError: the space does not load, the machine lacks what a trial reserves, or the folder can't be used.
-    """
-    resolve_path("sampler", config.search.sampler, SAMPLERS)
-    resolve_path("pruner", config.search.pruner, PRUNERS)
-    for name in config.metering.meters:
-        if name != "auto":
-            _check_meter(name)
-    parameters = parameters_from(config)
-    space = load_space(config.space)
-    classical = [name for name in config.baselines if name != "default"]
-    if classical and space.arrays is None:
-        raise InputError(f"baselines: {', '.join(classical)} need a space that gives arrays; '{config.space}' does not")
-    gpus = gpu_count()
-    if config.resources.address is None and config.resources.gpus_per_trial * config.resources.workers > gpus:
-        raise InputError(
-            f"resources.gpus_per_trial: {config.resources.workers} workers with {config.resources.gpus_per_trial:g} GPUs each "
-            f"were asked for, this machine has {gpus}"
-        )
-    folder = StudyFolder(out)
-    resumed = folder.exists()
-    if resumed:
-        _check_same(folder.read_study(), config, folder)
-        if not os.access(folder.journals, os.W_OK):
-            raise InputError(f"{out}: can't be written to; name another folder with --out")
-    return Plan(config=config, folder=folder, space=space, parameters=parameters, gpus=gpus, resumed=resumed)
-
-
 def run_search(plan: Plan, watcher: Watcher) -> SearchResult:
     """Run a checked search to its end, or go on with it.
 
@@ -132,23 +74,6 @@ def run_search(plan: Plan, watcher: Watcher) -> SearchResult:
         AuditorError: the search can't go on; what was metered is on the books.
     """
     return _Driver(plan, watcher).run()
-
-
-def _check_meter(name: str) -> None:
-    from auditor.plugins import load
-
-    load("meter", name, where="metering.meters")
-
-
-def _check_same(file: StudyFile, config: Config, folder: StudyFolder) -> None:
-    """A study goes on only with what makes its trials comparable."""
-    now = config.model_dump(mode="json")
-    for key in ("study", "space", "search", "training"):
-        if file.config.get(key) != now[key]:
-            raise InputError(
-                f"{folder.path}: holds another study: its '{key}' is {file.config.get(key)!r}, the configuration says "
-                f"{now[key]!r}; name another folder with --out"
-            )
 
 
 class _Driver:
@@ -204,7 +129,12 @@ class _Driver:
             config=_redacted(config.model_dump(mode="json")),
             parameters=asdict(self._plan.parameters),
             versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
-            hardware={"node": platform.node(), "machine": platform.machine(), "cpu_slots": cpu_slots(), "gpus": self._plan.gpus},
+            hardware={
+                "node": platform.node(),
+                "machine": platform.machine(),
+                "cpu_slots": cpu_slots(),
+                "gpus": self._plan.gpus,
+            },
         )
 
     def _start_ray(self) -> None:
@@ -283,7 +213,9 @@ class _Driver:
                 try:
                     progress = ray.get(pending)
                 except RayError as error:
-                    raise SearchError(f"the coordinator died: {_cause(error)}; run the command again to go on") from error
+                    raise SearchError(
+                        f"the coordinator died: {_cause(error)}; run the command again to go on"
+                    ) from error
                 pending = None
                 self._show(progress)
                 if not progress.stopped_by and (reason := self._exhausted(limit, time.monotonic() - started_s)):
@@ -353,16 +285,23 @@ class _Driver:
     def _catch_interrupts(self) -> Callable[[], None]:
         """First Ctrl-C or SIGTERM: no new trials, close the books; second: leave at once."""
 
-        def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        def handle(number: int, frame: FrameType | None) -> None:
             self._interrupts += 1
             if self._interrupts > 1:
                 raise KeyboardInterrupt
-            self._watcher.say("stopping: running trials are finished, then the books are closed (again to leave at once)")
+            self._watcher.say(
+                "stopping: running trials are finished, then the books are closed (again to leave at once)"
+            )
 
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
         old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        return lambda: [signal.signal(number, handler) for number, handler in old.items()] and None  # type: ignore[func-returns-value]
+
+        def restore() -> None:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+        return restore
 
 
 def _shutdown_ray() -> None:

@@ -27,4 +27,3 @@ def parameters_from(config: Config) -> Parameters:
         worth_gain=config.worth.gain,
         worth_cost=config.worth.cost,
     )
-

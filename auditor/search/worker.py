@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -64,15 +65,19 @@ class Worker:
         if self._settings.import_path not in sys.path:
             sys.path.insert(0, self._settings.import_path)
 
+        gc.disable()  # what is imported stays: collecting it again and again costs a third of the imports
         import torch
 
         from auditor.search.space import load_space
         from auditor.training.classical import CLASSICAL, run_classical
-        from auditor.training.trial import quiet_lightning, run_training
+        from auditor.training.trial import quiet_lightning, run_training, warm_up
 
         quiet_lightning()
         torch.set_num_threads(max(1, int(self._settings.cpus)))
         space = load_space(self._settings.space)
+        warm_up(space)
+        gc.freeze()
+        gc.enable()
         while True:
             job: Job | Wait | None = ray.get(coordinator.next.remote(self._name))
             if job is None:
@@ -81,9 +86,7 @@ class Worker:
                 time.sleep(job.seconds)
                 continue
             if job.kind == "baseline" and job.name in CLASSICAL:
-                result = run_classical(
-                    job.name, space, seed=job.seed, activity=self._activity, account=job.account
-                )
+                result = run_classical(job.name, space, seed=job.seed, activity=self._activity, account=job.account)
             else:
 
                 def report(step: int, value: float, job: Job = job) -> bool:

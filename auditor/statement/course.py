@@ -26,15 +26,11 @@ class _Axis:
 def ranked_trials(record: StudyRecord) -> tuple[Trial, ...]:
     """Trials that may be ranked: complete, with a finite value; never a pruned trial's last step."""
     return tuple(
-        trial
-        for trial in record.trials
-        if trial.state is TrialState.COMPLETE and finite(trial.value) is not None
+        trial for trial in record.trials if trial.state is TrialState.COMPLETE and finite(trial.value) is not None
     )
 
 
-def course_sections(
-    record: StudyRecord, usage: Usage, *, delta: float
-) -> tuple[dict[str, Any], list[Finding]]:
+def course_sections(record: StudyRecord, usage: Usage, *, delta: float) -> tuple[dict[str, Any], list[Finding]]:
     """The sections ``incumbents``, ``marginal`` and ``tail_share``; energies in joules.
 
     Args:
@@ -73,8 +69,7 @@ def course_sections(
         )
     sections = {
         "incumbents": [
-            {"trial": ranked[step.index].number, "cumulative_j": step.energy, "value": step.value}
-            for step in path
+            {"trial": ranked[step.index].number, "cumulative_j": step.energy, "value": step.value} for step in path
         ],
         "marginal": [
             {

@@ -61,8 +61,7 @@ def energy_section(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], l
         "unmetered_start_s": finite(books.unmetered_start_s),
         "after_seal_s": finite(books.after_seal_s),
         "window": [
-            {"node": window.node, "start": utc(window.start_ns), "end": utc(window.end_ns)}
-            for window in books.windows
+            {"node": window.node, "start": utc(window.start_ns), "end": utc(window.end_ns)} for window in books.windows
         ],
     }
     return section, [*_balance(books), *_gaps(record), *basis_findings, *times_findings]
@@ -104,9 +103,7 @@ def _gaps(record: StudyRecord) -> list[Finding]:
             )
         )
     if finite(books.coverage) is None:
-        found.append(
-            info("no-coverage", "energy.coverage is null: without readings no metered time can be told.")
-        )
+        found.append(info("no-coverage", "energy.coverage is null: without readings no metered time can be told."))
     if finite(books.unmetered_start_s) is None:
         found.append(
             info(
@@ -194,8 +191,7 @@ def _bound(book: ComponentBook) -> str:
 def _times_default(record: StudyRecord, usage: Usage) -> tuple[float | None, list[Finding]]:
     """Search energy as a multiple of training the default once."""
     trained = sum(
-        run.kind == "baseline" and run.name == "default" and run.state is TrialState.COMPLETE
-        for run in record.runs
+        run.kind == "baseline" and run.name == "default" and run.state is TrialState.COMPLETE for run in record.runs
     )
     default_uj = usage.by_baseline.get("default", 0)
     if trained and default_uj > 0:

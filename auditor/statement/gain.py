@@ -141,9 +141,7 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
         winner_tests=winner_tests,
         alternatives=_alternatives(record, usage),
         interval=mean_difference([sign * v for v in winner_tests], [sign * v for v in default_tests]),
-        p_better=probability_of_superiority(winner_tests, default_tests, maximize=maximize)
-        if enough
-        else None,
+        p_better=probability_of_superiority(winner_tests, default_tests, maximize=maximize) if enough else None,
         sd=sd,
         detectable=smallest * sd if smallest is not None and sd else None,
         optimism=selection_optimism(best.value, fresh, maximize=maximize)
@@ -191,9 +189,7 @@ def gain_section(record: StudyRecord, gain: Gain) -> dict[str, Any]:
 def completed_baselines(record: StudyRecord, name: str) -> list[Run]:
     """Completed runs of a baseline."""
     return [
-        run
-        for run in record.runs
-        if run.kind == "baseline" and run.name == name and run.state is TrialState.COMPLETE
+        run for run in record.runs if run.kind == "baseline" and run.name == name and run.state is TrialState.COMPLETE
     ]
 
 

@@ -35,9 +35,7 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
             )
         )
     odd = [
-        trial.number
-        for trial in record.trials
-        if trial.state is TrialState.COMPLETE and finite(trial.value) is None
+        trial.number for trial in record.trials if trial.state is TrialState.COMPLETE and finite(trial.value) is None
     ]
     if odd:
         listed = ", ".join(map(str, odd[:10]))
@@ -142,9 +140,7 @@ def _alternatives(gain: Gain) -> list[Finding]:
         ]
         if lacking:
             are = "is" if len(lacking) == 1 else "are"
-            where = (
-                "gain.best_alternative" if alternative == gain.best_alternative else "gain.alternatives_tried"
-            )
+            where = "gain.best_alternative" if alternative == gain.best_alternative else "gain.alternatives_tried"
             found.append(
                 info(
                     "alternative-incomplete",

@@ -97,6 +97,4 @@ def cost_section(
 def is_fully_priced(cost: dict[str, Any]) -> bool:
     """Whether every price that was given led to a figure, and at least one did."""
     parts = (("price_per_kwh", "energy"), ("price_per_device_hour", "device_hours"))
-    return cost["total"] is not None and all(
-        cost[price] is None or cost[figure] is not None for price, figure in parts
-    )
+    return cost["total"] is not None and all(cost[price] is None or cost[figure] is not None for price, figure in parts)

@@ -26,9 +26,7 @@ def error(code: str, message: str) -> Finding:
 
 def not_computed() -> tuple[Finding, ...]:
     """One finding for each part of the statement that this version leaves ``null``."""
-    return tuple(
-        info("not-computed", f"{key} is null: this version does not compute it.") for key in NOT_COMPUTED
-    )
+    return tuple(info("not-computed", f"{key} is null: this version does not compute it.") for key in NOT_COMPUTED)
 
 
 def findings_section(findings: Iterable[Finding]) -> list[dict[str, str]]:

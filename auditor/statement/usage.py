@@ -114,8 +114,7 @@ def _findings(strange: list[str], unknown: set[tuple[int, int]]) -> tuple[Findin
         found.append(
             warning(
                 "unknown-attempt",
-                f"{len(unknown)} attempt(s) with energy on the books have no outcome and count as lost: "
-                f"{listed}.",
+                f"{len(unknown)} attempt(s) with energy on the books have no outcome and count as lost: {listed}.",
             )
         )
     return tuple(found)

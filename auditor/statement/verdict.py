@@ -72,11 +72,7 @@ class Evidence:
         """The best alternative that does as well as the winner for less energy than the search."""
         search_j = self.search_j
         return self._best(
-            [
-                a
-                for a in self._rivals
-                if a.energy_j is not None and search_j is not None and a.energy_j < search_j
-            ]
+            [a for a in self._rivals if a.energy_j is not None and search_j is not None and a.energy_j < search_j]
         )
 
     @property
@@ -134,9 +130,7 @@ def missing(evidence: Evidence) -> list[str]:
     if gain.default_value is None and not gain.default_tests:
         reasons.append("There is no baseline: the default was not trained.")
     without = [
-        side
-        for side, values in (("the winner", gain.winner_tests), ("the default", gain.default_tests))
-        if not values
+        side for side, values in (("the winner", gain.winner_tests), ("the default", gain.default_tests)) if not values
     ]
     if without:
         reasons.append(f"There is no test figure for {' and '.join(without)}.")
@@ -160,9 +154,7 @@ def _on_gain(evidence: Evidence) -> list[str]:
     if gain.detectable is not None:
         reasons.append(f"Gains under {number(gain.detectable)} can easily be missed with so many seeds.")
     elif gain.sd == 0.0:
-        reasons.append(
-            "All seeds of a side gave the same figure, so the interval has no width and hides chance."
-        )
+        reasons.append("All seeds of a side gave the same figure, so the interval has no width and hides chance.")
     return reasons
 
 
@@ -171,9 +163,7 @@ def _on_cost(evidence: Evidence) -> list[str]:
     if limit is None:
         return []
     if evidence.cost_unknown or evidence.cost is None:
-        return [
-            f"The cost limit of {number(limit)} {currency} can't be checked: the cost is not fully priced."
-        ]
+        return [f"The cost limit of {number(limit)} {currency} can't be checked: the cost is not fully priced."]
     relation = "above" if evidence.too_costly else "within"
     cost = f"{number(evidence.cost)} {currency}"
     return [f"The search cost {cost}, {relation} the limit of {number(limit)} {currency}."]

@@ -67,12 +67,8 @@ def _settle(evidence: Evidence) -> str:
         return f"Run at least {SEEDS_ADVISED} seeds each for winner and default (evaluation.seeds)."
     if gain.interval.low > evidence.worth_gain:
         if evidence.perhaps_cheaper is not None:
-            return (
-                f"Meter {evidence.perhaps_cheaper.name}: it does as well, and may be cheaper than the search."
-            )
-        return (
-            "Give the missing price (cost.price_per_kwh, cost.price_per_device_hour) to check the cost limit."
-        )
+            return f"Meter {evidence.perhaps_cheaper.name}: it does as well, and may be cheaper than the search."
+        return "Give the missing price (cost.price_per_kwh, cost.price_per_device_hour) to check the cost limit."
     more = _more_seeds(evidence)
     if more is None:
         return f"Keep the default: over {MOST_SEEDS:,} seeds each would be needed to tell the two apart."
@@ -97,9 +93,7 @@ def _winner(evidence: Evidence) -> str:
 def _stop_earlier(evidence: Evidence) -> str:
     if evidence.tail_share is None or evidence.tail_share < LONG_TAIL:
         return ""
-    return (
-        f", and stop earlier next time: {percent(evidence.tail_share)} of the energy came after the last gain"
-    )
+    return f", and stop earlier next time: {percent(evidence.tail_share)} of the energy came after the last gain"
 
 
 def _lacking(evidence: Evidence) -> str:

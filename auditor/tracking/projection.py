@@ -136,9 +136,8 @@ def child(
 
 def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str) -> RunData:
     """The run of the study, from its statement."""
-    window = [w for w in record.books.windows]
-    start_ms = min((w.start_ns for w in window), default=0) // _NS_PER_MS
-    end_ms = max((w.end_ns for w in window), default=0) // _NS_PER_MS
+    start_ms = min((w.start_ns for w in record.books.windows), default=0) // _NS_PER_MS
+    end_ms = max((w.end_ns for w in record.books.windows), default=0) // _NS_PER_MS
     energy, gain = statement["energy"], statement["gain"] or {}
     compute, carbon, cost = statement["compute"], statement["carbon"] or {}, statement["cost"] or {}
     by_kind: dict[str, float] = {}

@@ -1,4 +1,6 @@
-"""The process that projects a study into MLflow while it runs: ``python -m auditor.tracking.projector FOLDER EXPERIMENT``.
+"""The process that projects a study into MLflow while it runs.
+
+Run as ``python -m auditor.tracking.projector FOLDER EXPERIMENT``.
 
 Journals come first: runs are made from them, found again by the tag ``auditor.key``, and left alone where they hold
 everything already. So it can be killed and started again at any time, and running it twice adds nothing.

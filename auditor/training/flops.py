@@ -106,13 +106,13 @@ class _Operators:
         names: set[str] = set()
 
         class Mode(TorchDispatchMode):
-            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
                 if func._overloadpacket not in flop_registry and not _is_free(func):
                     names.add(str(func._overloadpacket))
                 return func(*args, **(kwargs or {}))
 
         self._names = names
-        self._mode = Mode()
+        self._mode: Any = Mode()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def __enter__(self) -> None:
         self._mode.__enter__()

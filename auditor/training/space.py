@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +22,15 @@ class LightningSpace:
         suggest: Draws the parameters of a trial (define by run), for example
             ``lambda trial: {"lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True)}``.
         default: Parameters you would use without searching; the baseline of the audit.
-        module_class: The LightningModule, called with the parameters it has arguments for; a class, or ``module:attribute``,
-            which is imported by the workers only.
+        module_class: The LightningModule, called with the parameters it has arguments for; a class, or
+            ``module:attribute``, which is imported by the workers only.
         data_class: The LightningDataModule, likewise.
         metric: Name under which the module logs its validation metric.
         direction: ``maximize`` or ``minimize``.
         test_metric: Name under which the module's ``test_step`` logs its metric; ``None``: no test set.
         scorer: Name of the scikit-learn scorer that equals the metric, for the classical baselines.
-        arrays_from: Gives the features and labels of ``train``, ``validation`` and ``test`` for classical baselines, or
-            names a function that does; ``None``: classical models don't apply.
+        arrays_from: Gives the features and labels of ``train``, ``validation`` and ``test`` for classical baselines,
+            or names a function that does; ``None``: classical models don't apply.
     """
 
     suggest: Callable[[optuna.Trial], Mapping[str, Any]]
@@ -38,7 +38,7 @@ class LightningSpace:
     module_class: Callable[..., pl.LightningModule] | str
     data_class: Callable[..., pl.LightningDataModule] | str
     metric: str
-    direction: str = "maximize"
+    direction: Literal["maximize", "minimize"] = "maximize"
     test_metric: str | None = None
     scorer: str = "accuracy"
     arrays_from: Callable[[], Mapping[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]] | str | None = None

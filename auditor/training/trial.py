@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from auditor.domain.accounts import Phase
 from auditor.domain.study import TrialState
@@ -24,6 +24,18 @@ def quiet_lightning() -> None:
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning)\b")
+
+
+def warm_up(space: SearchSpace) -> None:
+    """Import what the space's module and data need, so that the first trial does not pay for it.
+
+    A space that fails here fails in its first trial again, with its message.
+    """
+    try:
+        space.module(space.default)
+        space.data(space.default)
+    except Exception:
+        logging.getLogger(__name__).debug("warming up failed", exc_info=True)
 
 
 def run_training(

@@ -43,18 +43,18 @@ class DigitsNet(pl.LightningModule):
         logits: torch.Tensor = self.net(images)
         return logits
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:  # noqa: ARG002
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Cross-entropy."""
         images, labels = batch
         return nn.functional.cross_entropy(self(images), labels)
 
-    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
         """Accuracy on the validation set."""
         images, labels = batch
         self.val_acc(self(images), labels)
         self.log("val_acc", self.val_acc)
 
-    def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
         """Accuracy on the test set."""
         images, labels = batch
         self.test_acc(self(images), labels)
@@ -79,7 +79,7 @@ class DigitsData(pl.LightningDataModule):
         super().__init__()
         self.batch_size = batch_size
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002
+    def setup(self, stage: str) -> None:
         """Load the parts as tensors."""
         if not _cache:
             for name, (images, labels) in load().items():

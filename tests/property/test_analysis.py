@@ -86,8 +86,7 @@ def test_incumbents_do_not_depend_on_labels(pairs, random):
     mixed = list(pairs)
     random.shuffle(mixed)
     plain, relabelled = (
-        [(step.energy, step.value) for step in incumbents([v for v, _ in p], [e for _, e in p])]
-        for p in (pairs, mixed)
+        [(step.energy, step.value) for step in incumbents([v for v, _ in p], [e for _, e in p])] for p in (pairs, mixed)
     )
     assert plain == relabelled
 

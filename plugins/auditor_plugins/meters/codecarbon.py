@@ -42,7 +42,7 @@ class CodeCarbonMeter:
         meter = self
 
         class Totals(BaseOutput):
-            def live_out(self, total: Any, delta: Any) -> None:  # noqa: ARG002 - deltas are unreliable
+            def live_out(self, total: Any, delta: Any) -> None:
                 meter._receive(total)
 
         self._tick = tick

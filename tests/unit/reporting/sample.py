@@ -91,6 +91,7 @@ def full_statement() -> dict[str, Any]:
                 "pruned": 246_911_744,
                 "failed": 0,
                 "lost": 20_000_000,
+                "running": 0,
             },
             "provenance": {"cpu": "modelled", "ram": "constant"},
             "components": [
@@ -110,11 +111,11 @@ def full_statement() -> dict[str, Any]:
                     "component": "ram",
                     "meter": "codecarbon",
                     "provenance": "constant",
-                    "meaning": None,
+                    "meaning": "a constant assumed for this hardware",
                     "metered_uj": 2_060_000_000,
                     "share": 0.82,
                     "static_w": None,
-                    "detail": None,
+                    "detail": "3 W for each 8 GB",
                 },
             ],
             "range": {"low_j": 2210.5, "high_j": 3106.0, "basis": "cpu: idle to rated power"},
@@ -245,8 +246,7 @@ def hostile_statement(name: str) -> dict[str, Any]:
     statement = _replaced(full_statement(), name, keep)
     books = full_statement()["energy"]["accounts"]
     statement["energy"]["accounts"] = {
-        account.replace("digits-cnn", name).replace("svc", name): energy_uj
-        for account, energy_uj in books.items()
+        account.replace("digits-cnn", name).replace("svc", name): energy_uj for account, energy_uj in books.items()
     }
     statement["energy"]["provenance"] = {name: "modelled"}
     statement["compute"]["device_s"] = {name: 12.0}

@@ -81,6 +81,7 @@ def test_the_verdict_comes_first(page: Page) -> None:
             "Verdict: not shown",
             "Not shown to be worth it",
             "Next: Ship svc",
+            "the interval includes no gain at all",
             "How far to trust the figures",
             "Energy of the search",
             "What it cost",
@@ -109,9 +110,7 @@ def test_every_plot_has_a_text_that_stands_for_it(page: Page) -> None:
     drawn = {a["id"]: a for _, a in page.elements if a.get("role") == "img"}
     assert set(drawn) == {f"plot-{key}" for key in ("accounts", "outcomes", "incumbents", "runs", "gain")}
     assert "Trials 1.77 kJ (70.3 %)" in (drawn["plot-accounts"]["aria-label"] or "")
-    assert "trial 17: 0.989 after 1.50 kJ; the default has 0.971." in (
-        drawn["plot-incumbents"]["aria-label"] or ""
-    )
+    assert "trial 17: 0.989 after 1.50 kJ; the default has 0.971." in (drawn["plot-incumbents"]["aria-label"] or "")
     assert {figure["key"] for figure in page.figures()} == {name.removeprefix("plot-") for name in drawn}
 
 

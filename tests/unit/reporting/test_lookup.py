@@ -37,6 +37,8 @@ def test_values_of_another_kind_are_nothing() -> None:
             "hypervolume",
             "pareto and hypervolume are not computed by this version",
         ),
+        ("device_s is empty: none was reserved.", "device_s", "none was reserved"),
+        ("incumbents are not known, tail_share is null: no trial.", "incumbents", "no trial"),
         ("No gain was found at this cost.", "gain.delta", ""),
         ("cost.energy is null: no price was given.", "cost.device_hours", ""),
         ("cost.energy_total is null: unknown.", "cost.energy", ""),

@@ -31,9 +31,7 @@ def test_figures_are_the_statements(line: str) -> None:
     assert line in render_markdown(full_statement()).splitlines()
 
 
-@pytest.mark.parametrize(
-    "statement", [full_statement(), sparse_statement(), *map(hostile_statement, HOSTILE)]
-)
+@pytest.mark.parametrize("statement", [full_statement(), sparse_statement(), *map(hostile_statement, HOSTILE)])
 def test_every_row_of_a_table_has_the_cells_of_its_head(statement: dict[str, Any]) -> None:
     for block in render_markdown(statement).split("\n\n"):
         rows = [line for line in block.splitlines() if line.startswith("|")]

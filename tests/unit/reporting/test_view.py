@@ -49,6 +49,15 @@ def test_outcomes_have_energy_by_attempt_and_trials_by_final_state() -> None:
     assert sum(line.share or 0.0 for line in outcomes(full_statement())) == pytest.approx(1.0)
 
 
+def test_trials_still_running_are_listed_where_there_are_any() -> None:
+    statement = full_statement()
+    assert "running" not in {line.state for line in outcomes(statement)}
+    statement["energy"]["by_state"]["running"] = 30_000_000
+    statement["trials"]["running"] = 2
+    running = outcomes(statement)[-1]
+    assert (running.state, running.trials, running.energy_j) == ("running", 2, 30.0)
+
+
 def test_the_verdict_is_split_into_headline_and_sentence() -> None:
     verdict = build_view(full_statement()).verdict
     assert verdict.headline == "Not shown to be worth it"
@@ -61,6 +70,34 @@ def test_a_sentence_without_a_lead_is_kept_whole() -> None:
     statement["verdict"]["grade"] = "paid"
     verdict = build_view(statement).verdict
     assert (verdict.headline, verdict.sentence) == ("The search paid", "The winner gains 0.1 for 3 kJ.")
+
+
+def test_a_headline_says_more_than_the_grade() -> None:
+    statement = full_statement()
+    statement["verdict"] |= {"grade": "paid", "sentence": "Paid: on test the winner is better."}
+    verdict = build_view(statement).verdict
+    assert (verdict.headline, verdict.sentence) == ("The search paid", "On test the winner is better.")
+
+
+def test_one_reason_for_several_figures_is_one_finding() -> None:
+    statement = full_statement()
+    statement["findings"] = [
+        {"code": "not-computed", "severity": "info", "message": f"{key} is null: not in this version."}
+        for key in ("pareto", "hypervolume", "break_even")
+    ] + [{"code": "meter-gap", "severity": "info", "message": "box1 was not metered for 1.2 s."}]
+    assert [note.message for note in build_view(statement).notes] == [
+        "pareto, hypervolume and break_even are null: not in this version.",
+        "box1 was not metered for 1.2 s.",
+    ]
+
+
+def test_differences_show_two_digits_of_their_uncertainty() -> None:
+    statement = full_statement()
+    statement["gain"] |= {"ci95": [0.0317, 0.0363], "delta_test": 0.034, "detectable": 0.0032}
+    facts = {fact.path: fact.value for fact in build_view(statement).gain_facts}
+    assert facts["gain.delta_test"] == "+0.0340"
+    assert facts["gain.ci95"] == "+0.0317 to +0.0363"
+    assert facts["gain.detectable"] == "0.0032"
 
 
 def test_findings_come_gravest_first() -> None:
@@ -138,8 +175,17 @@ def test_the_interval_is_read_aloud(ends: list[float], reading: str) -> None:
 
 
 def test_how_measured_is_in_plain_words_where_the_statement_has_none() -> None:
-    ram = build_view(full_statement()).components[1]
+    statement = full_statement()
+    statement["energy"]["components"][1] |= {"meaning": None, "detail": None}
+    ram = build_view(statement).components[1]
     assert ram.how == "a constant assumed for this hardware"
+
+
+def test_nothing_metered_is_not_zero_joules() -> None:
+    statement = full_statement()
+    statement["energy"] |= {"metered_uj": 0, "components": [], "accounts": {}}
+    fact = next(fact for fact in build_view(statement).measurement.facts if fact.path == "energy.metered_uj")
+    assert fact.missing
 
 
 def test_components_fall_back_to_the_grades() -> None:
@@ -151,13 +197,10 @@ def test_components_fall_back_to_the_grades() -> None:
 
 def test_a_sparse_statement_says_why() -> None:
     view = build_view(sparse_statement())
-    assert view.verdict.headline == "Cannot say"
-    assert [(fact.value, fact.note) for fact in view.gain_facts] == [
-        ("not available", "no trial was completed")
-    ]
+    assert view.verdict.headline == "Cannot say whether it paid"
+    assert [(fact.value, fact.note) for fact in view.gain_facts] == [("not available", "no trial was completed")]
     assert (
-        next(fact for fact in view.key_facts if fact.path == "carbon.location_based_g").note
-        == "no country was given"
+        next(fact for fact in view.key_facts if fact.path == "carbon.location_based_g").note == "no country was given"
     )
     assert view.contenders == ()
 

@@ -112,9 +112,7 @@ def runs(
     )
 
 
-def component(
-    name: str, energy_uj: int, provenance: Provenance = Provenance.COUNTER, **bounds: int
-) -> ComponentBook:
+def component(name: str, energy_uj: int, provenance: Provenance = Provenance.COUNTER, **bounds: int) -> ComponentBook:
     """A component of the node ``box``."""
     return ComponentBook(
         node="box",
@@ -179,9 +177,7 @@ def record(**changes: Any) -> StudyRecord:
 
 def empty() -> StudyRecord:
     """A study that never began, under no meter."""
-    return record(
-        trials=(), runs=(), test_metric=None, books=Books(policy="reserved", accounts={}, metered_uj=0)
-    )
+    return record(trials=(), runs=(), test_metric=None, books=Books(policy="reserved", accounts={}, metered_uj=0))
 
 
 def minimised() -> StudyRecord:

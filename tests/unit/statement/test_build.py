@@ -19,9 +19,7 @@ from auditor.statement.schema import load_schema
 from unit.statement import records
 from unit.statement.records import COMPLETE, T0, J, S
 
-FAILED = replace(
-    records.evaluations("winner", [None])[0], state=TrialState.FAILED, error="out of memory\nat x"
-)
+FAILED = replace(records.evaluations("winner", [None])[0], state=TrialState.FAILED, error="out of memory\nat x")
 RECORDS = {
     "full": records.record(),
     "empty": records.empty(),

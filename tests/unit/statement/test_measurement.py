@@ -57,17 +57,11 @@ def test_foreign_and_unexplained_energy_limit_the_books():
     accounts = {**ACCOUNTS, "node/box/foreign": 150 * J, "node/box/unexplained": 150 * J}
     result = measurement(records.record(books=records.books(accounts)))
     assert result["grade"] == "limited"
-    assert (
-        "30 % of the energy went to other people's processes (15 %) or is unexplained (15 %)"
-        in result["reasons"][0]
-    )
+    assert "30 % of the energy went to other people's processes (15 %) or is unexplained (15 %)" in result["reasons"][0]
 
 
 def test_a_little_foreign_energy_does_not():
-    assert (
-        measurement(records.record(books=records.books({**ACCOUNTS, "node/box/foreign": J})))["grade"]
-        == "good"
-    )
+    assert measurement(records.record(books=records.books({**ACCOUNTS, "node/box/foreign": J})))["grade"] == "good"
 
 
 def test_books_that_do_not_say_how_are_limited():

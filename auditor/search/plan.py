@@ -1,0 +1,81 @@
+"""Checking a search before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.domain.errors import InputError
+from auditor.domain.parameters import Parameters
+from auditor.metering.folder import StudyFile, StudyFolder
+from auditor.metering.slots import gpu_count
+from auditor.plugins import load
+from auditor.ports import SearchSpace
+from auditor.search.config import Config
+from auditor.search.parameters import parameters_from
+from auditor.search.samplers import PRUNERS, SAMPLERS, resolve_path
+from auditor.search.space import load_space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A search that was checked and may begin.
+
+    Attributes:
+        config: The configuration.
+        folder: The study folder.
+        space: The loaded space.
+        parameters: Parameters of the statement.
+        gpus: GPUs of this node.
+        resumed: Whether the folder holds the study already.
+    """
+
+    config: Config
+    folder: StudyFolder
+    space: SearchSpace
+    parameters: Parameters
+    gpus: int
+    resumed: bool
+
+
+def plan_search(config: Config, out: Path) -> Plan:
+    """Check everything that can be checked before anything is spent.
+
+    Raises:
+        InputError: the space does not load, the machine lacks what a trial reserves, or the folder can't be used.
+    """
+    resolve_path("sampler", config.search.sampler, SAMPLERS)
+    resolve_path("pruner", config.search.pruner, PRUNERS)
+    for name in config.metering.meters:
+        if name != "auto":
+            load("meter", name, where="metering.meters")
+    parameters = parameters_from(config)
+    space = load_space(config.space)
+    classical = [name for name in config.baselines if name != "default"]
+    if classical and space.arrays is None:
+        raise InputError(f"baselines: {', '.join(classical)} need a space that gives arrays; '{config.space}' does not")
+    gpus = gpu_count()
+    if config.resources.address is None and config.resources.gpus_per_trial * config.resources.workers > gpus:
+        raise InputError(
+            f"resources.gpus_per_trial: {config.resources.workers} workers with {config.resources.gpus_per_trial:g} "
+            f"GPUs each were asked for, this machine has {gpus}"
+        )
+    folder = StudyFolder(out)
+    resumed = folder.exists()
+    if resumed:
+        _check_same(folder.read_study(), config, folder)
+        if not os.access(folder.journals, os.W_OK):
+            raise InputError(f"{out}: can't be written to; name another folder with --out")
+    return Plan(config=config, folder=folder, space=space, parameters=parameters, gpus=gpus, resumed=resumed)
+
+
+def _check_same(file: StudyFile, config: Config, folder: StudyFolder) -> None:
+    """A study goes on only with what makes its trials comparable."""
+    now = config.model_dump(mode="json")
+    for key in ("study", "space", "search", "training"):
+        if file.config.get(key) != now[key]:
+            raise InputError(
+                f"{folder.path}: holds another study: its '{key}' is {file.config.get(key)!r}, the configuration says "
+                f"{now[key]!r}; name another folder with --out"
+            )
