@@ -1,4 +1,38 @@
-"""."""
+"""For authors of plugins: fakes, and suites a plugin must pass.
+
+Subclass a contract in your own tests and give it a fixture::
+
+    from auditor.testing import MeterContract
+
+    class TestMyMeter(MeterContract):
+        @pytest.fixture
+        def meter(self):
+            return MyMeter()
+
+The contracts need pytest and are imported when they are first used; the fakes need nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auditor.testing.clock import FakeClock
+from auditor.testing.replay import ReplayMeter
+
+if TYPE_CHECKING:
+    from auditor.testing.meters import MeterContract
+    from auditor.testing.spaces import SearchSpaceContract
+
+__all__ = ["FakeClock", "MeterContract", "ReplayMeter", "SearchSpaceContract"]
 
 
-class ReplayMeter: ...
+def __getattr__(name: str) -> Any:
+    if name == "MeterContract":
+        from auditor.testing.meters import MeterContract
+
+        return MeterContract
+    if name == "SearchSpaceContract":
+        from auditor.testing.spaces import SearchSpaceContract
+
+        return SearchSpaceContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

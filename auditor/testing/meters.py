@@ -1,0 +1,143 @@
+"""The suite every meter must pass."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from auditor.ports import Clock, Component, Meter
+from auditor.testing.clock import SystemClock
+
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a meter said over a while: its components, and (time in ns, microjoules by component)."""
+
+    components: Sequence[Component]
+    samples: Sequence[tuple[int, Mapping[str, int]]]
+
+    def span_s(self) -> float:
+        """Seconds from the first sample to the last."""
+        return (self.samples[-1][0] - self.samples[0][0]) / _NS_PER_S
+
+    def energy_j(self, component: str) -> float:
+        """Joules of a component from the first sample to the last."""
+        return (self.samples[-1][1][component] - self.samples[0][1][component]) / 1e6
+
+
+class MeterContract:
+    """What the books take for granted of a meter.
+
+    Override ``meter``; override ``clock`` where the meter lives by a clock of its own, and ``interval_s`` or
+    ``samples`` where it is slow.
+    """
+
+    interval_s = 0.2
+    samples = 8
+    tolerance = 0.1
+
+    @pytest.fixture
+    def meter(self) -> Meter:
+        """The meter under test, not started."""
+        raise AssertionError("override the fixture 'meter' with your meter")
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """The clock the meter lives by."""
+        return SystemClock()
+
+    @pytest.fixture
+    def observed(self, meter: Meter, clock: Clock) -> Observation:
+        """Some samples of the meter."""
+        return self.observe(meter, clock)
+
+    def observe(self, meter: Meter, clock: Clock) -> Observation:
+        """Start the meter, take samples, stop it."""
+        taken: list[tuple[int, Mapping[str, int]]] = []
+        enough = threading.Event()
+
+        def tick() -> None:
+            taken.append((clock.monotonic_ns(), dict(meter.read())))
+            if len(taken) > self.samples:
+                enough.set()
+
+        components = meter.start(tick, self.interval_s)
+        try:
+            if meter.self_paced:
+                assert enough.wait(5 + 3 * self.samples * self.interval_s), "a self-paced meter must call tick"
+            else:
+                for _ in range(self.samples + 1):
+                    tick()
+                    clock.sleep(self.interval_s)
+        finally:
+            meter.stop()
+        return Observation(components, taken[1:])  # the first may come before the components are known
+
+    def test_components_are_named_once(self, observed: Observation) -> None:
+        """Components are disjoint: no name twice, and each name says its kind."""
+        names = [component.name for component in observed.components]
+        assert names, "a meter that meters nothing must raise MeterError"
+        assert len(set(names)) == len(names)
+        assert {name.partition(":")[0] for name in names} <= {"cpu", "ram", "gpu"}
+
+    def test_every_reading_holds_every_component(self, observed: Observation) -> None:
+        """No component vanishes, none appears."""
+        names = {component.name for component in observed.components}
+        assert all(set(energy) == names for _, energy in observed.samples)
+
+    def test_energy_is_whole_microjoules(self, observed: Observation) -> None:
+        """Integers, so that sums are exact."""
+        assert all(type(value) is int for _, energy in observed.samples for value in energy.values())
+
+    def test_energy_never_decreases(self, observed: Observation) -> None:
+        """Cumulative, never deltas."""
+        for component in observed.components:
+            values = [energy[component.name] for _, energy in observed.samples]
+            assert values == sorted(values), f"{component.name} goes backwards"
+
+    def test_nothing_leaks(self, observed: Observation) -> None:
+        """Over any time a component uses at least the power it draws without load."""
+        for component in observed.components:
+            floor_w = component.static_w if component.static_w is not None else component.low_w
+            if floor_w:
+                least_j = floor_w * observed.span_s() * (1 - self.tolerance)
+                assert observed.energy_j(component.name) >= least_j, f"{component.name} lost energy"
+
+    def test_nothing_is_counted_twice(self, observed: Observation) -> None:
+        """Over any time a component uses at most what it can draw."""
+        for component in observed.components:
+            if component.high_w is not None:
+                most_j = component.high_w * observed.span_s() * (1 + self.tolerance)
+                assert observed.energy_j(component.name) <= most_j, f"{component.name} counted too much"
+
+    def test_bounds_hold_each_other(self, observed: Observation) -> None:
+        """Least <= without load <= most."""
+        for component in observed.components:
+            bounds = [b for b in (component.low_w, component.static_w, component.high_w) if b is not None]
+            assert bounds == sorted(bounds)
+            assert all(bound >= 0 for bound in bounds)
+
+    def test_reading_is_not_measuring(self, meter: Meter, clock: Clock) -> None:
+        """Reading more often changes nothing: two readings at one instant agree to what flows between them."""
+        if meter.self_paced:
+            pytest.skip("a self-paced meter is read from within its tick only")
+        meter.start(lambda: None, self.interval_s)
+        try:
+            clock.sleep(self.interval_s)
+            before_ns = clock.monotonic_ns()
+            first, second = meter.read(), meter.read()
+            passed_s = (clock.monotonic_ns() - before_ns) / _NS_PER_S
+        finally:
+            meter.stop()
+        assert all(second[name] - first[name] <= 10_000 * 1e6 * passed_s for name in first)  # 10 kW
+
+    def test_stop_may_be_called_twice(self, meter: Meter) -> None:
+        """Stopping is idempotent."""
+        meter.start(lambda: None, self.interval_s)
+        meter.stop()
+        meter.stop()
