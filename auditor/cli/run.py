@@ -18,9 +18,11 @@ from auditor.domain.parameters import CarbonFactor, Parameters
 def search(config_path: Path | None, settings: Sequence[str], out: Path | None) -> None:
     """Run an audited search and show its statement."""
     from auditor.cli.live import LiveView
+    from auditor.metering.closing import StudyReader
     from auditor.search.config import load_config
     from auditor.search.driver import run_search
-    from auditor.search.plan import plan_search
+    from auditor.search.plan import nothing_left, plan_search
+    from auditor.search.publish import publish
 
     if config_path is None:
         raise InputError("auditor search: name a configuration, or write one with 'auditor search --init search.yaml'")
@@ -28,6 +30,13 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
     folder = out if out is not None else Path("auditor-runs") / config.study
     plan = plan_search(config, folder)
     console = Console()
+    if nothing_left(plan):
+        console.print(f"{config.study}: nothing left to do; closing its books again", highlight=False, markup=False)
+        reader = StudyReader(plan.folder)
+        statement = publish(reader, plan.parameters, config.metering.policy)
+        _show(console, statement)
+        _check_balance(statement)
+        return
     with LiveView(console, config.study, resumed=plan.resumed) as view:
         result = run_search(plan, view)
     _show(console, result.statement)

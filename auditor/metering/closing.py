@@ -20,7 +20,7 @@ from auditor.domain.accounts import node_account
 from auditor.domain.errors import JournalError
 from auditor.domain.parameters import CarbonFactor, Parameters
 from auditor.domain.provenance import Provenance
-from auditor.domain.quantities import uj_to_j
+from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Attempt, Finding, Run, Severity, StudyRecord, Trial, TrialState
 from auditor.metering.activity import node_name
 from auditor.metering.folder import StudyFile, StudyFolder
@@ -180,6 +180,10 @@ class StudyReader:
                 watts = (sum(last.e.values()) - sum(before.e.values())) * 1e3 / (last.t - before.t)
                 power_w = watts + (power_w or 0.0)
         return (uj_to_j(total_uj) if total_uj else None), power_w
+
+    def running_s(self) -> float:
+        """Seconds the study ran so far, over all its sessions."""
+        return sum(max(0, s.end_ns - s.begin_ns) for s in self._sessions()) / NS_PER_S
 
     def wait_for_agent(self, timeout_s: float) -> bool:
         """Wait until the agent of this node has closed its journal; ``False`` where it did not in time."""

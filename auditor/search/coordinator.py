@@ -114,6 +114,7 @@ class Coordinator:
         self._evaluations: deque[Job] | None = None
         self._runs_done = 0
         self._stopped_by = ""
+        self._stopped = False
         self._last_error = ""
         reader = StudyReader(folder)
         reader.refresh()
@@ -197,9 +198,15 @@ class Coordinator:
         else:
             self._runs_done += 1
 
-    def stop(self, reason: str) -> None:
-        """Hand out no new trials; those running are finished, baselines and evaluation follow."""
+    def stop(self, reason: str, *, everything: bool = False) -> None:
+        """Hand out no new trials; those running are finished, baselines and evaluation follow.
+
+        Args:
+            reason: What ended the search, for people.
+            everything: Also hand out no retries, baselines or evaluations: they wait for the next search on the folder.
+        """
         self._stopped_by = self._stopped_by or reason
+        self._stopped = self._stopped or everything
 
     def progress(self) -> Progress:
         """How far the search is."""
@@ -233,6 +240,8 @@ class Coordinator:
         os.close(self._lock)
 
     def _next(self) -> Job | Wait | None:
+        if self._stopped:
+            return None
         if self._retry:
             return self._begin_attempt(self._retry.popleft())
         if self._searching():

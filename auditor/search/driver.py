@@ -36,6 +36,7 @@ from auditor.tracking.handle import ProjectorHandle
 
 _POLL_S = 0.25
 _READING_TIMEOUT_S = 30.0
+_LOCK_TIMEOUT_S = 30.0
 
 
 class Watcher(Protocol):
@@ -90,21 +91,23 @@ class _Driver:
 
     def run(self) -> SearchResult:
         config, folder = self._config, self._folder
-        file = self._study_file()
+        if not self._plan.resumed:
+            folder.create(self._study_file())
+        os.close(folder.lock(wait_s=_LOCK_TIMEOUT_S))  # processes of a killed driver live on for some seconds
         if self._plan.resumed:
-            folder.write_study(file)
-        else:
-            folder.create(file)
-        os.close(folder.lock(wait_s=30))  # processes of a killed driver live on for some seconds
+            folder.write_study(self._study_file())
+        self._reader = StudyReader(folder)
+        self._reader.refresh()
+        self._spent_s = self._reader.running_s()
         account = search_account(config.study, "orchestration")
         own_ray = config.resources.address is None
         self._activity = Activity(folder.journals, self._uuid, account, holds_rest=own_ray, driver=True)
-        self._agent = AgentHandle(config.metering.meters, config.metering.interval_s)
-        self._agent.ensure()
-        self._projector = ProjectorHandle(folder.path, config.tracking.uri, config.tracking.experiment or config.study)
-        self._reader = StudyReader(folder)
         restore = self._catch_interrupts()
         try:
+            self._agent = AgentHandle(config.metering.meters, config.metering.interval_s)
+            self._agent.ensure()
+            experiment = config.tracking.experiment or config.study
+            self._projector = ProjectorHandle(folder.path, config.tracking.uri, experiment)
             self._start_ray()
             self._supervise()
             self._drain()
@@ -218,7 +221,9 @@ class _Driver:
                     ) from error
                 pending = None
                 self._show(progress)
-                if not progress.stopped_by and (reason := self._exhausted(limit, time.monotonic() - started_s)):
+                if self._interrupts:
+                    ray.get(self._coordinator.stop.remote("interrupted", everything=True))
+                elif not progress.stopped_by and (reason := self._exhausted(limit, time.monotonic() - started_s)):
                     ray.get(self._coordinator.stop.remote(reason))
                     self._watcher.say(f"budget reached: {reason}")
 
@@ -227,8 +232,6 @@ class _Driver:
         self._watcher.progress(progress, *self._reader.energy_and_power())
 
     def _exhausted(self, limit: Limits, elapsed_s: float) -> str:
-        if self._interrupts:
-            return "interrupted"
         books = None
         if limit.needs_books:
             record, _ = self._reader.close()
@@ -290,7 +293,7 @@ class _Driver:
             if self._interrupts > 1:
                 raise KeyboardInterrupt
             self._watcher.say(
-                "stopping: running trials are finished, then the books are closed (again to leave at once)"
+                "stopping: running trainings are finished, then the books are closed (again to leave at once)"
             )
 
         if threading.current_thread() is not threading.main_thread():

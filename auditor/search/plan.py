@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.errors import InputError
 from auditor.domain.parameters import Parameters
+from auditor.domain.study import TrialState
+from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.slots import gpu_count
 from auditor.plugins import load
@@ -68,6 +71,25 @@ def plan_search(config: Config, out: Path) -> Plan:
         if not os.access(folder.journals, os.W_OK):
             raise InputError(f"{out}: can't be written to; name another folder with --out")
     return Plan(config=config, folder=folder, space=space, parameters=parameters, gpus=gpus, resumed=resumed)
+
+
+def nothing_left(plan: Plan) -> bool:
+    """Whether the folder holds the whole study already: every trial, baseline and evaluation, and the seal."""
+    if not plan.resumed:
+        return False
+    reader = StudyReader(plan.folder)
+    reader.refresh()
+    record, _ = reader.close()
+    settled = [t for t in record.trials if t.state is not TrialState.RUNNING]
+    if not record.books.sealed or len(settled) < len(record.trials) or len(settled) < (plan.config.budget.trials or 0):
+        return False
+    if plan.config.budget.trials is None:
+        return False  # how much of another budget is left is known once the books run
+    done = Counter((r.kind, r.name) for r in record.runs if r.state is TrialState.COMPLETE)
+    wanted = Counter({("baseline", name): 1 for name in plan.config.baselines})
+    if plan.space.test_metric is not None:
+        wanted[("evaluation", "default")] = wanted[("evaluation", "winner")] = plan.config.evaluation.seeds
+    return wanted <= done
 
 
 def _check_same(file: StudyFile, config: Config, folder: StudyFolder) -> None:

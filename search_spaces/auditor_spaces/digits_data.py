@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.datasets import load_digits
 
 SPLIT = {"train": 1200, "validation": 300, "test": 297}
 """Images in each part; the order is a permutation under a fixed seed."""
@@ -13,8 +14,6 @@ SPLIT = {"train": 1200, "validation": 300, "test": 297}
 
 def load() -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Images ``(n, 8, 8)`` scaled to [0, 1] and labels ``(n,)`` of each part."""
-    from sklearn.datasets import load_digits
-
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     images = (digits.images / 16).astype(np.float32)[order]
