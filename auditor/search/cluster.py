@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from auditor.domain.errors import InputError
@@ -42,6 +44,14 @@ def start_ray(resources: ResourcesSection, cpu_slots: float, gpus: int) -> bool:
             text = " ".join(str(error).split())
             raise InputError(f"resources.address: no Ray at '{resources.address}' ({text[:200]})") from error
         return False
+    with _without_api_server():
+        _init_own(resources, cpu_slots, gpus)
+    return True
+
+
+def _init_own(resources: ResourcesSection, cpu_slots: float, gpus: int) -> None:
+    import ray
+
     ray.init(
         num_cpus=max(int(cpu_slots), -(-resources.workers * resources.cpus_per_trial // 1)),
         num_gpus=gpus,
@@ -51,7 +61,23 @@ def start_ray(resources: ResourcesSection, cpu_slots: float, gpus: int) -> bool:
         configure_logging=True,
         _node_ip_address="127.0.0.1",
     )
-    return True
+
+
+@contextmanager
+def _without_api_server() -> Iterator[None]:
+    """Keep ``ray.init`` from starting Ray's API server.
+
+    Without a dashboard that process runs nothing but the usage statistics, which ask the cloud providers' metadata
+    services over the network where they are, also when statistics are switched off; and it costs a second.
+    """
+    from ray._private import services
+
+    start = services.start_api_server
+    services.start_api_server = lambda *_, **__: (None, None)
+    try:
+        yield
+    finally:
+        services.start_api_server = start
 
 
 def as_actor(cls: type, **options: Any) -> Any:

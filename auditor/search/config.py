@@ -35,6 +35,13 @@ def _as_written(parse: Any) -> BeforeValidator:
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # pydantic would take it for 1 or 0; no key is a flag
+            raise ValueError("expected a value, not true or false")
+        return value
+
 
 class SearchSection(_Section):
     """How the search draws and prunes."""
@@ -241,10 +248,12 @@ def _explain(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(problem["loc"])
         near = get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"unknown key '{place}'{hint} Known here: {', '.join(known)}".replace("? Known", "? Known")
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        return f"unknown key '{place}'{hint} Known here: {', '.join(known)}"
     if problem["type"] == "missing":
         return f"the key '{place}' is missing"
+    if problem["type"] == "model_type":
+        return f"{place}: expected a mapping of settings, found {type(problem['input']).__name__}"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem.get("input")
     shown = "" if isinstance(given, dict | BaseModel | list | tuple) else f" (given: {given!r})"
