@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from auditor.domain.errors import InputError, UnknownNameError
+from auditor.domain.errors import InputError, UnknownNameError, one_line
 
 GROUPS = {"meter": "auditor.meters", "space": "auditor.spaces"}
 
@@ -31,10 +31,10 @@ def load(kind: str, name: str, *, where: str = "") -> Any:
         UnknownNameError: no such name; the message lists those installed.
         InputError: the module can't be imported or has no such attribute.
     """
-    place = f"{where}: " if where else ""
+    place = f"{where or kind}: "
     if ":" in name:
         module_name, _, attribute = name.partition(":")
-        target: Any = _import(module_name, kind, name, place)
+        target: Any = _import(module_name, name, place)
         for part in attribute.split("."):
             if not part or not hasattr(target, part):
                 raise InputError(f"{place}module '{module_name}' has no attribute '{attribute}'")
@@ -46,20 +46,15 @@ def load(kind: str, name: str, *, where: str = "") -> Any:
     try:
         return points[name].load()
     except Exception as error:
-        raise InputError(f"{place}{kind} '{name}' does not import: {_summary(error)}") from error
+        raise InputError(f"{place}'{name}' does not import: {one_line(error)}") from error
 
 
-def _import(module_name: str, kind: str, name: str, place: str) -> Any:
+def _import(module_name: str, name: str, place: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         return importlib.import_module(module_name)
     except Exception as error:  # whatever a user's module raises while it is imported
         raise InputError(
-            f"{place}{kind} '{name}' does not import: {_summary(error)} (looked for here and in the environment)"
+            f"{place}'{name}' does not import: {one_line(error)} (looked for here and in the environment)"
         ) from error
-
-
-def _summary(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -162,13 +162,13 @@ def _reserve(
     np.add.at(reserved, segments.interval, weight)
     rest = np.maximum(round(capacity * _MILLI) * duration_us - reserved, 0)
     holders = [a for a in trace.activities if a.holds_rest]
-    held = np.zeros((len(duration_us), len(holders)), dtype=np.int64)
+    overlap_us = np.zeros((len(duration_us), len(holders)), dtype=np.int64)
     for column, holder in enumerate(holders):
         begin = np.maximum(trace.t_ns[:-1], holder.begin_ns)
         end = trace.t_ns[1:] if holder.end_ns is None else np.minimum(trace.t_ns[1:], holder.end_ns)
-        overlap_us = np.maximum(end // _NS_PER_US - begin // _NS_PER_US, 0)
-        share = np.divide(overlap_us, np.maximum(duration_us, 1)) / len(holders)
-        held[:, column] = np.floor(rest * np.minimum(share, 1.0)).astype(np.int64)
+        overlap_us[:, column] = np.maximum(end // _NS_PER_US - begin // _NS_PER_US, 0)
+    whole_us = np.maximum(np.maximum(duration_us, overlap_us.sum(axis=1)), 1)  # holders at one time share
+    held = np.floor(rest[:, None] * (overlap_us / whole_us[:, None])).astype(np.int64)
     return _Reservations(weight, held, rest - held.sum(axis=1))
 
 
@@ -211,7 +211,8 @@ def _charge_by_usage(
     intervals, activities = len(energy), len(trace.activities)
     usage_us = np.zeros((intervals, activities), dtype=np.int64)
     for column, activity in enumerate(trace.activities):
-        usage_us[:, column] = np.maximum(np.diff(activity.tree_ns // _NS_PER_US), 0)
+        seen_ns = np.maximum.accumulate(np.maximum(activity.tree_ns, 0))  # where not seen: what was seen before
+        usage_us[:, column] = np.diff(seen_ns // _NS_PER_US)
     used_us = usage_us.sum(axis=1)
     busy_us = np.diff(trace.busy_ns // _NS_PER_US) if trace.busy_ns is not None else used_us
     foreign_us = np.maximum(busy_us - used_us, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,32 +32,33 @@ def apportion(totals: Int64, group: Int64, weights: Int64, rank: Int64) -> Int64
     """
     if (totals < 0).any() or (weights < 0).any():
         raise ValueError("totals and weights must be at least 0")
-    weight_sums = _group_sums(weights, group, len(totals))
+    largest_total, largest_weight = int(totals.max(initial=0)), int(weights.max(initial=0))
+    fits = max(largest_total, len(weights)) * largest_weight <= _INT64_MAX
+    weight_sums = _group_sums(weights if fits else weights.astype(object), group, len(totals))
     if ((totals > 0) & (weight_sums == 0)).any():
         raise ValueError("a positive total has no member with a weight to go to")
     if not len(group):
         return np.zeros(0, dtype=np.int64)
-    largest_total, largest_weight = int(totals.max(initial=0)), int(weights.max(initial=0))
-    if largest_total * largest_weight <= _INT64_MAX:
+    if fits:
         products = totals[group] * weights
         divisors = np.maximum(weight_sums, 1)[group]
         floors, remainders = products // divisors, products % divisors
-    else:  # Python integers where a product could pass 2**63
+    else:  # Python integers where a product or a sum could pass 2**63
         exact = totals.astype(object)[group] * weights.astype(object)
-        wide = np.maximum(weight_sums, 1).astype(object)[group]
+        wide = np.maximum(weight_sums, 1)[group]
         floors, remainders = (exact // wide).astype(np.int64), exact % wide
-    left = totals - _group_sums(floors, group, len(totals))
+    left: Int64 = totals - _group_sums(floors, group, len(totals))
     order = np.lexsort((np.arange(len(group)), rank, _descending(remainders), group))
     ordered_group = group[order]
     starts = np.searchsorted(ordered_group, np.arange(len(totals)))
     place = np.arange(len(group)) - starts[ordered_group]
-    shares = floors.copy()
+    shares: Int64 = floors.copy()
     shares[order] += (place < left[ordered_group]).astype(np.int64)
     return shares
 
 
-def _group_sums(values: Int64, group: Int64, groups: int) -> Int64:
-    sums = np.zeros(groups, dtype=np.int64)
+def _group_sums(values: NDArray[Any], group: Int64, groups: int) -> NDArray[Any]:
+    sums = np.zeros(groups, dtype=values.dtype)
     np.add.at(sums, group, values)
     return sums
 

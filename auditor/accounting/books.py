@@ -74,7 +74,7 @@ def close_books(
         sessions: When the study ran; none: from the first to the last reading. Time between sessions is no gap.
         end_ns: When the study's last work ended, UTC nanoseconds.
     """
-    cut = [_until(trace, seal_ns) for trace in traces]
+    cut = [_until(_in_order(trace), seal_ns) for trace in traces]
     kept = sorted((t for t in cut if len(t.t_ns)), key=lambda t: (t.node, t.t_ns[0] + t.offset_ns))
     charges = [allocate(trace, policy) for trace in kept]
     accounts: dict[str, int] = {}
@@ -115,6 +115,11 @@ def close_books(
         findings=tuple(findings),
     )
     return books, _ledger(kept, charges)
+
+
+def _in_order(trace: NodeTrace) -> NodeTrace:
+    """The trace with its activities by key, so that the order given decides no tie."""
+    return replace(trace, activities=tuple(sorted(trace.activities, key=lambda a: a.key)))
 
 
 def _until(trace: NodeTrace, seal_ns: int | None) -> NodeTrace:
@@ -218,7 +223,7 @@ def _cpu_s(traces: Sequence[NodeTrace]) -> float | None:
     if not traces:
         return None
     return sum(
-        max(0, int(a.tree_ns[-1]) - int(a.tree_ns[0])) / NS_PER_S
+        (max(0, int(a.tree_ns.max())) - max(0, int(a.tree_ns[0]))) / NS_PER_S
         for t in traces
         for a in t.activities
         if len(a.tree_ns)
@@ -257,7 +262,7 @@ def _ledger(traces: Sequence[NodeTrace], charges: Sequence[Charges]) -> Ledger:
 
     pairs = list(zip(traces, charges, strict=True))
     return Ledger(
-        node=text([np.full(len(c.interval), t.node, dtype=np.str_) for t, c in pairs]),
+        node=text([np.full(len(c.interval), t.node) for t, c in pairs]),
         start_ns=whole([t.t_ns[c.interval] + t.offset_ns for t, c in pairs]),
         end_ns=whole([t.t_ns[c.interval + 1] + t.offset_ns for t, c in pairs]),
         component=text([np.array([x.name for x in t.components], dtype=np.str_)[c.component] for t, c in pairs]),

@@ -21,6 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130
+
 _verbose = False
 
 
@@ -139,13 +141,15 @@ def main(arguments: list[str] | None = None) -> None:
     command: Any = typer.main.get_command(app)
     try:
         code = command.main(args=arguments, prog_name="auditor", standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
     except AuditorError as error:
         code = _fail(error, error.exit_code)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to go on", err=True)
-        code = 130
+        code = _INTERRUPTED
     except typer.Abort:
-        code = 130
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -154,21 +158,22 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: Exception, code: int, message: str = "") -> int:
     if _verbose:
         import traceback
 
         traceback.print_exception(error)
-    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    typer.echo(f"error: {' '.join((message or str(error)).split())}", err=True)
     return code
 
 
 def _usage_or_crash(error: Exception) -> int:
     code = getattr(error, "exit_code", None)
     if code is not None and hasattr(error, "format_message"):  # bad option or argument
-        typer.echo(f"error: {error.format_message()}", err=True)
+        if message := error.format_message():  # none where the help was shown instead
+            typer.echo(f"error: {' '.join(message.split())}", err=True)
         return int(code)
-    return _fail(RuntimeError(f"{type(error).__name__}: {error} (a fault of nas-auditor; --verbose shows where)"), 1)
+    return _fail(error, 1, f"{type(error).__name__}: {error} (a fault of nas-auditor; --verbose shows where)")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _try(meter: Any) -> list[tuple[Any, float | None]]:
 
     def tick() -> None:
         ticks.append((time.monotonic_ns(), dict(meter.read())))
-        if len(ticks) >= 3:
+        if len(ticks) > 3:
             enough.set()
 
     components = meter.start(tick, 0.5)
@@ -82,12 +82,12 @@ def _try(meter: Any) -> list[tuple[Any, float | None]]:
         if meter.self_paced:
             enough.wait(4)
         else:
-            for _ in range(3):
+            for _ in range(4):
                 tick()
                 time.sleep(0.5)
     finally:
         meter.stop()
-    if len(ticks) < 2:
+    if len(ticks) < 3:
         return [(c, None) for c in components]
-    (t0, first), (t1, last) = ticks[0], ticks[-1]
+    (t0, first), (t1, last) = ticks[1], ticks[-1]  # the first comes while the meter starts
     return [(c, (last[c.name] - first[c.name]) * 1e3 / (t1 - t0)) for c in components]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -116,20 +117,25 @@ def _with_options(parameters: Parameters, pue: float | None, grid: str | None, p
     from auditor.metering.grid import country_factor
 
     if pue is not None:
-        if not pue >= 1:
-            raise InputError(f"--pue: {pue:g} is below 1; expected the ratio of all power to that of the machines")
+        if not 1 <= pue < math.inf:
+            raise InputError(
+                f"--pue: {pue:g} is not 1 or more; expected the ratio of all power to that of the machines"
+            )
         parameters = replace(parameters, pue=pue)
     if price is not None:
-        if not price >= 0:
-            raise InputError(f"--price: {price:g} is below 0; expected the price of a kWh")
+        if not 0 <= price < math.inf:
+            raise InputError(f"--price: {price:g} is not 0 or more; expected the price of a kWh")
         parameters = replace(parameters, price_per_kwh=price)
     if grid is not None:
         try:
             factor = CarbonFactor(g_per_kwh=float(grid), source="user")
         except ValueError:
-            factor = country_factor(grid)
-        if not factor.g_per_kwh >= 0:
-            raise InputError(f"--grid: {grid} is below 0; expected grams of CO2e per kWh")
+            try:
+                factor = country_factor(grid)
+            except InputError as error:
+                raise InputError(f"--grid: {str(error).removeprefix('carbon.country: ')}") from error
+        if not 0 <= factor.g_per_kwh < math.inf:
+            raise InputError(f"--grid: {grid} is not 0 or more; expected grams of CO2e per kWh")
         parameters = replace(parameters, factor=factor)
     return parameters
 
@@ -163,5 +169,5 @@ def _open_mlflow(uri: str) -> str:
     """How to look at the runs."""
     if uri.startswith(("http://", "https://")):
         return uri
-    default = "sqlite:///mlflow.db"
-    return "mlflow ui" if uri == default else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    default = {"sqlite:///mlflow.db", f"sqlite:///{Path('mlflow.db').resolve()}"}
+    return "mlflow ui" if uri in default else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"

@@ -94,7 +94,7 @@ def parse_account(account: str) -> AccountName:
             return AccountName(owner=owner, name=name, kind=kind)
         if kind == "search" and len(rest) == 1:
             return AccountName(owner=owner, name=name, kind=kind, subject=rest[0])
-        if kind == "trial" and len(rest) in {2, 3} and rest[0].isdigit() and rest[1].isdigit():
+        if kind == "trial" and len(rest) in {2, 3} and rest[0].isdecimal() and rest[1].isdecimal():
             return AccountName(
                 owner=owner,
                 name=name,

@@ -59,3 +59,10 @@ class IntegrityError(AuditorError):
     """Books that don't balance, or a figure or hash that differs."""
 
     exit_code = 3
+
+
+def one_line(error: BaseException, limit: int = 500) -> str:
+    """An exception in one line that can be written down anywhere: its type, and what it says."""
+    text = " ".join(str(error).split())
+    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return line[:limit].encode("utf-8", "replace").decode()

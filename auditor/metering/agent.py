@@ -8,7 +8,9 @@ every study that has a registered process here. It never forks, and leaves when 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
@@ -93,9 +95,9 @@ class Agent:
         self._own_by_study: dict[str, int] = {}
         self._ready = False
         self._deferred = False
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._nudged = threading.Event()
+        self._stopped = False
+        self._nudged = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, safe within a signal handler
         self._lock = threading.Lock()
         self.ticked = threading.Event()
         self.last_tick_s = time.monotonic()
@@ -115,17 +117,17 @@ class Agent:
             self.tick()  # the meter ticked while it started, before its components were known
         due_s = started_s
         try:
-            while not self._stop.is_set():
+            while not self._stopped:
                 if not self_paced and time.monotonic() >= due_s:
                     self.tick()
                     due_s += self._interval_s
                 wait_s = max(0.0, due_s - time.monotonic()) if not self_paced else self._interval_s
-                self._wake.wait(wait_s)
-                self._wake.clear()
+                with contextlib.suppress(queue.Empty):
+                    self._wake.get(timeout=wait_s)
                 if self.fault is not None:
                     raise self.fault
-                if self._nudged.is_set():
-                    self._nudged.clear()
+                if self._nudged:
+                    self._nudged = False
                     with self._lock:
                         self._dismiss_withdrawn()
                     continue
@@ -141,13 +143,13 @@ class Agent:
 
     def stop(self, *_: object) -> None:
         """Leave after the current reading."""
-        self._stop.set()
-        self._wake.set()
+        self._stopped = True
+        self._wake.put(None)
 
     def nudge(self, *_: object) -> None:
         """Look for withdrawn registrations now."""
-        self._nudged.set()
-        self._wake.set()
+        self._nudged = True
+        self._wake.put(None)
 
     def tick(self) -> None:
         """Read energy and usage now and write them down for every study."""
@@ -179,7 +181,8 @@ class Agent:
         for folder in {p.journal_dir for p in self._processes.values()}:
             self._write(folder, t_ns, energy, usage, busy, dead)
         for key in dead:
-            self._dismiss(key)
+            if key in self._processes:
+                self._dismiss(key)
         if len(self._processes) > 0:
             self.last_alive_s = time.monotonic()
         self.last_tick_s = time.monotonic()
@@ -212,7 +215,13 @@ class Agent:
             path = journal_path(Path(folder), header)
             while path.exists():  # this agent served the study before
                 path = path.with_name(f"{path.stem}+.jsonl")
-            writer = self._writers[folder] = JournalWriter(path, header)
+            try:
+                writer = self._writers[folder] = JournalWriter(path, header)
+            except JournalError as error:  # its folder is gone: nothing can be metered for it
+                print(error, file=sys.stderr, flush=True)  # noqa: T201 - the agent's log
+                for key in [key for key, process in self._processes.items() if process.journal_dir == folder]:
+                    self._dismiss(key)
+                return
             records.append(self._slots)
             records += [_component_record(meter, c) for meter, c in self._metering.components]
             account = audit_account(parse_account(study.account).name)

@@ -156,9 +156,10 @@ class StudyReader:
 
     @property
     def last_reading(self) -> Reading | None:
-        """The newest reading of any node."""
-        readings = [part.readings[-1] for part in self._of(_Readings) if part.readings]
-        return max(readings, key=lambda r: r.t, default=None)
+        """The newest reading of this node."""
+        place = (node_name(), boot_id())
+        here = [p for p in self._of(_Readings) if (p.header.node, p.header.boot) == place]
+        return max((part.readings[-1] for part in here if part.readings), key=lambda r: r.t, default=None)
 
     @property
     def parameters(self) -> Parameters:
@@ -220,7 +221,7 @@ class StudyReader:
             direction=study["direction"],
             test_metric=study.get("test_metric"),
             books=books,
-            trials=self._trials(),
+            trials=self.trials(),
             runs=self._runs(),
             findings=(*self._damaged, *self._journal_findings()),
         )
@@ -308,7 +309,9 @@ class StudyReader:
     def _activity(self, part: _Readings, seen: Seen, marks: _Marks | None) -> ActivityTrace:
         foreign = seen.study != self.file.uuid
         ends = [t for t in (part.gone.get(seen.key), marks.closed if marks else None) if t is not None]
-        kept = marks.marks if marks is not None and not foreign else []
+        kept: list[Mark] = []
+        if marks is not None and not foreign:  # the header is the first mark
+            kept = [Mark(t=marks.header.mono_ns, c=marks.header.cpu_ns, a=seen.account), *marks.marks]
         tree, own = _usage(part.readings, seen.key)
         return ActivityTrace(
             key=seen.key,
@@ -325,7 +328,8 @@ class StudyReader:
             mark_account=tuple(m.a for m in kept),
         )
 
-    def _trials(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials so far; cheaper than closing the books."""
         attempts: dict[int, dict[int, Attempt]] = defaultdict(dict)
         params: dict[int, dict[str, object]] = {}
         steps: dict[int, dict[int, tuple[float, int]]] = defaultdict(dict)

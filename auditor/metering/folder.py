@@ -99,10 +99,10 @@ class StudyFolder:
             InputError: there is none, or it is no study file of this version.
         """
         try:
-            data = yaml.safe_load(self.study_yaml.read_text())
+            data = yaml.safe_load(self.study_yaml.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"{self.path}: is no study folder (expected {self.study_yaml.name} in it)") from None
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(f"{self.study_yaml}: can't be read ({' '.join(str(error).split())})") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise InputError(f"{self.study_yaml}: expected 'format: {FORMAT}', written by this version of auditor")
@@ -135,9 +135,12 @@ class StudyFolder:
         """Lock the folder for one search; the lock dies with the process. Returns its file descriptor.
 
         Raises:
-            JournalError: another process held the lock for all of ``wait_s`` seconds.
+            JournalError: another process held the lock for all of ``wait_s`` seconds, or the folder can't be written.
         """
-        fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise JournalError(f"{self.path}: can't be written ({error.strerror})") from error
         until_s = time.monotonic() + wait_s
         while True:
             try:

@@ -46,9 +46,16 @@ class JournalWriter:
             raise JournalError(f"journal {self.path}: {error.strerror or error}") from error
 
     def sync(self) -> None:
-        """Wait until what was appended is on the disk."""
+        """Wait until what was appended is on the disk.
+
+        Raises:
+            JournalError: the disk does not take it.
+        """
         if self._fd >= 0:
-            os.fdatasync(self._fd)
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                raise JournalError(f"journal {self.path}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Close the journal; later records are dropped. May be called twice."""

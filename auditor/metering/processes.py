@@ -118,19 +118,27 @@ class TreeUsage:
         self._used_ns[key] = 0
         self._registered[pid] = key
         known = self._known.get(pid)
+        stat = process_stat(pid)
         if known is None:
-            stat = process_stat(pid)
             known = self._known[pid] = _Known(stat.parent if stat else 0, reaped_ns=stat.reaped_ns if stat else 0)
             known.owner = self._owner(known.parent)
+        if known.owner is None and stat is not None:
+            known.reaped_ns = max(known.reaped_ns, stat.reaped_ns)
         self._credit(known.owner, max(0, cpu_ns - known.clock_ns))
         known.clock_ns = max(known.clock_ns, cpu_ns)
         for other_pid, other in self._known.items():
-            other.owner = self._owner(other_pid)
+            owner = self._owner(other_pid) or other.owner  # an orphan stays with who started it
+            if other.owner is None and owner is not None and other is not known:
+                self._skip_past(other_pid, other)
+            other.owner = owner
 
     def unregister(self, key: str) -> None:
         """Forget a process; call it only after it is gone, or what it uses goes to its ancestors."""
         self._registered = {pid: k for pid, k in self._registered.items() if k != key}
         self._used_ns.pop(key, None)
+        for pid, known in self._known.items():
+            if known.owner == key:
+                known.owner = self._owner(pid)
 
     def sample(self) -> Mapping[str, tuple[int, int]]:
         """CPU nanoseconds by key: of the tree since it was registered, and of the process alone since its start.
@@ -138,12 +146,17 @@ class TreeUsage:
         The second is ``-1`` where the process is gone.
         """
         alive = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - hot path
+        gone = {pid: self._known.pop(pid) for pid in self._known.keys() - alive}
         vanished: dict[int, list[_Known]] = {}
-        for pid in self._known.keys() - alive:
-            gone = self._known.pop(pid)
-            vanished.setdefault(gone.parent, []).append(gone)
-        for pid in alive - self._known.keys():
-            self._meet(pid)
+        for known in gone.values():
+            heir = known.parent
+            for _ in gone:
+                if heir in gone:  # reaped by a parent that was reaped itself
+                    heir = gone[heir].parent
+            vanished.setdefault(heir, []).append(known)
+        met = [pid for pid in alive - self._known.keys() if self._meet(pid)]
+        for pid in met:  # once all are known: a child may be met before its parent
+            self._known[pid].owner = self._owner(pid)
         for pid, known in list(self._known.items()):
             if known.owner is not None:
                 self._advance(pid, known, vanished.get(pid, []))
@@ -151,15 +164,21 @@ class TreeUsage:
         own = {key: self._known[pid].clock_ns for pid, key in self._registered.items() if pid in self._known}
         return {key: (used, own.get(key, -1)) for key, used in self._used_ns.items()}
 
-    def _meet(self, pid: int) -> None:
+    def _meet(self, pid: int) -> bool:
         stat = process_stat(pid)
         if stat is None:
-            return
+            return False
         known = self._known[pid] = _Known(stat.parent)
-        known.owner = self._owner(pid)
         if self._first:  # what ran before the first sample is nobody's
-            known.clock_ns = cpu_clock_ns(pid) or stat.cpu_ns
-            known.reaped_ns = stat.reaped_ns
+            self._skip_past(pid, known)
+        return True
+
+    def _skip_past(self, pid: int, known: _Known) -> None:
+        """Take what a process used until now as seen, credited to nobody."""
+        stat = process_stat(pid)
+        if stat is not None:
+            known.clock_ns = max(known.clock_ns, cpu_clock_ns(pid) or stat.cpu_ns)
+            known.reaped_ns = max(known.reaped_ns, stat.reaped_ns)
 
     def _advance(self, pid: int, known: _Known, lost: list[_Known]) -> None:
         stat = process_stat(pid)

@@ -57,7 +57,7 @@ def runtime_dir() -> Path:
     """The runtime folder of this user and boot; made where missing.
 
     Raises:
-        AuditorError: the folder belongs to somebody else.
+        AuditorError: the folder belongs to somebody else, or can't be written.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:
@@ -65,8 +65,15 @@ def runtime_dir() -> Path:
     else:
         base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         path = base / f"nas-auditor-{os.getuid()}-{boot_id()}"
-    (path / "processes").mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.stat().st_uid != os.getuid():
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (path / "processes").mkdir(exist_ok=True, mode=0o700)
+        owner = path.stat().st_uid
+    except OSError as error:
+        raise AuditorError(
+            f"{path}: can't be written ({error.strerror}); set {ENVIRONMENT} to another folder"
+        ) from error
+    if owner != os.getuid():
         raise AuditorError(f"{path} belongs to another user: set {ENVIRONMENT} to a folder of your own")
     return path
 
@@ -121,8 +128,16 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; may be called twice."""
         if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
+
+
+class _Detached(subprocess.Popen[bytes]):
+    """A process that outlives whoever started it."""
+
+    def __del__(self) -> None:
+        """Nothing to warn of where it still runs."""
 
 
 class AgentHandle:
@@ -158,9 +173,8 @@ class AgentHandle:
             self._process = None
             return
         lease.release()
-        (runtime_dir() / "lease").write_text("")
         with (runtime_dir() / "agent.log").open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = _Detached(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 

@@ -255,6 +255,8 @@ def _explain(error: ValidationError) -> str:
     if problem["type"] == "model_type":
         return f"{place}: expected a mapping of settings, found {type(problem['input']).__name__}"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "tuple_type":
+        message = "expected a list"
     given = problem.get("input")
     shown = "" if isinstance(given, dict | BaseModel | list | tuple) else f" (given: {given!r})"
     message = message[0].lower() + message[1:] if message.startswith("Input") else message

@@ -228,7 +228,7 @@ class Coordinator:
             best=None if best is None else self._values[best],
             best_trial=best,
             runs_done=self._runs_done,
-            runs_total=len(self._settings.baselines) + 2 * self._settings.evaluation_seeds,
+            runs_total=len(self._settings.baselines) + self._evaluations_total(expect_winner=searching),
             stopped_by=self._stopped_by,
             last_error=self._last_error,
         )
@@ -301,11 +301,11 @@ class Coordinator:
         )
         self._tell(number, result.state, result.value)
 
-    def _lose(self, number: int, attempt: int) -> None:
+    def _lose(self, number: int, attempt: int, end_ns: int | None = None) -> None:
         final = attempt > self._settings.retries
         self._journal.append(
             OutcomeRecord(
-                t=time.monotonic_ns(),
+                t=time.monotonic_ns() if end_ns is None else end_ns,
                 trial=number,
                 attempt=attempt,
                 state=TrialState.LOST.value,
@@ -349,7 +349,7 @@ class Coordinator:
                 if trial.number in stored and not stored[trial.number].state.is_finished():
                     self._tell(trial.number, trial.state, trial.value)
             elif trial.attempts[-1].state is TrialState.RUNNING:
-                self._lose(trial.number, trial.attempts[-1].number)
+                self._lose(trial.number, trial.attempts[-1].number, _last_seen_ns(record))
             else:
                 self._retry.append(trial.number)
         for number, frozen in stored.items():
@@ -372,6 +372,12 @@ class Coordinator:
                 )
             )
         return jobs
+
+    def _evaluations_total(self, *, expect_winner: bool) -> int:
+        if self._space.test_metric is None:
+            return 0
+        subjects = 2 if expect_winner or self._best_trial() is not None else 1
+        return subjects * self._settings.evaluation_seeds
 
     def _evaluation_jobs(self) -> list[Job]:
         if self._space.test_metric is None or self._settings.evaluation_seeds == 0:
@@ -403,6 +409,13 @@ class Coordinator:
         complete = [n for n, state in self._states.items() if state is TrialState.COMPLETE and n in self._values]
         sign = 1 if self._space.direction == "maximize" else -1
         return max(complete, key=lambda n: (sign * self._values[n], -n), default=None)
+
+
+def _last_seen_ns(record: StudyRecord) -> int | None:
+    """When the earlier search was last metered, as CLOCK_MONOTONIC; ``None`` where it was not, or before a reboot."""
+    end_ns = max((window.end_ns for window in record.books.windows), default=0)
+    seen_ns = end_ns - (time.time_ns() - time.monotonic_ns())
+    return seen_ns if 0 < seen_ns < time.monotonic_ns() else None
 
 
 def _journal_storage(path: Path) -> JournalStorage:

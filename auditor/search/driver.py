@@ -86,8 +86,10 @@ class _Driver:
         self._uuid = plan.folder.read_study().uuid if plan.resumed else str(uuid.uuid4())
         self._workers: dict[Any, str] = {}
         self._actors: dict[str, Any] = {}
+        self._keepers: list[Any] = []
         self._interrupts = 0
         self._spent_s = 0.0
+        self._next_close_s = 0.0
 
     def run(self) -> SearchResult:
         config, folder = self._config, self._folder
@@ -143,11 +145,13 @@ class _Driver:
     def _start_ray(self) -> None:
         from auditor.search.cluster import as_actor, start_ray
         from auditor.search.coordinator import Coordinator, CoordinatorSettings
+        from auditor.search.nodes import keep_other_nodes
         from auditor.search.worker import Worker, WorkerSettings
 
         config = self._config
         self._watcher.say("starting")
-        start_ray(config.resources, cpu_slots(), self._plan.gpus)
+        own = start_ray(config.resources, cpu_slots(), self._plan.gpus)
+        self._keepers = [] if own else keep_other_nodes(config.metering)
         self._worker_settings = WorkerSettings(
             folder=self._folder.path.resolve(),
             study=config.study,
@@ -210,6 +214,8 @@ class _Driver:
                     self._start_worker()
             self._agent.ensure()
             self._projector.ensure()
+            for keeper in self._keepers:
+                keeper.ensure.remote()  # nobody waits: a node that died is seen by its workers
             if pending is None:
                 pending = self._coordinator.progress.remote()
             elif ray.wait([pending], timeout=0)[0]:
@@ -233,9 +239,11 @@ class _Driver:
 
     def _exhausted(self, limit: Limits, elapsed_s: float) -> str:
         books = None
-        if limit.needs_books:
+        began_s = time.monotonic()
+        if limit.needs_books and began_s >= self._next_close_s:  # closing books costs more the longer a study is
             record, _ = self._reader.close()
             books = record.books
+            self._next_close_s = time.monotonic() + max(1.0, 20 * (time.monotonic() - began_s))
         return limit.reached(elapsed_s + self._spent_s, books, self._plan.parameters)
 
     def _drain(self) -> None:

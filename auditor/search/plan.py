@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from auditor.search.config import Config
 from auditor.search.parameters import parameters_from
 from auditor.search.samplers import PRUNERS, SAMPLERS, resolve_path
 from auditor.search.space import load_space
+from auditor.training.space import LightningSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def plan_search(config: Config, out: Path) -> Plan:
     parameters = parameters_from(config)
     space = load_space(config.space)
     classical = [name for name in config.baselines if name != "default"]
-    if classical and space.arrays is None:
+    if classical and isinstance(space, LightningSpace) and space.arrays_from is None:
         raise InputError(f"baselines: {', '.join(classical)} need a space that gives arrays; '{config.space}' does not")
     gpus = gpu_count()
     if config.resources.address is None and config.resources.gpus_per_trial * config.resources.workers > gpus:
@@ -64,13 +66,30 @@ def plan_search(config: Config, out: Path) -> Plan:
             f"resources.gpus_per_trial: {config.resources.workers} workers with {config.resources.gpus_per_trial:g} "
             f"GPUs each were asked for, this machine has {gpus}"
         )
+    if config.resources.address is not None:
+        _check_address(config.resources.address)
     folder = StudyFolder(out)
     resumed = folder.exists()
     if resumed:
         _check_same(folder.read_study(), config, folder)
         if not os.access(folder.journals, os.W_OK):
             raise InputError(f"{out}: can't be written to; name another folder with --out")
+    else:
+        _check_new(out)
     return Plan(config=config, folder=folder, space=space, parameters=parameters, gpus=gpus, resumed=resumed)
+
+
+def _check_address(address: str) -> None:
+    """Whether somebody listens at the address of a cluster; Ray itself would wait for a minute."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise InputError(f"resources.address: '{address}' is no address; expected host:port of a Ray, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise InputError(f"resources.address: nobody listens at '{address}' ({error})") from error
 
 
 def nothing_left(plan: Plan) -> bool:
@@ -90,6 +109,15 @@ def nothing_left(plan: Plan) -> bool:
     if plan.space.test_metric is not None:
         wanted[("evaluation", "default")] = wanted[("evaluation", "winner")] = plan.config.evaluation.seeds
     return wanted <= done
+
+
+def _check_new(path: Path) -> None:
+    """A new study needs an empty folder, or a place to make one."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path}: is not empty and holds no study; name a new folder with --out")
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: can't be written ({nearest} is closed to you); name another folder with --out")
 
 
 def _check_same(file: StudyFile, config: Config, folder: StudyFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ PRUNERS: Mapping[str, str] = {
 }
 """Short name to class name in ``optuna.pruners``."""
 
+_NEEDS = {"CmaEsSampler": "cmaes"}  # packages Optuna imports at the first draw, and does not install
+
 
 def check_name(kind: str, name: str, known: Mapping[str, str]) -> str:
     """Check the name of a sampler or pruner without importing Optuna; import paths are looked up when made.
@@ -64,15 +67,22 @@ def resolve_path(kind: str, name: str, known: Mapping[str, str]) -> Any:
     """The class an import path names; ``None`` for a name that is known.
 
     Raises:
-        InputError: it does not import.
+        InputError: it does not import, is no sampler or pruner of Optuna, or lacks a package.
     """
     if name in known or name in known.values():
+        needed = _NEEDS.get(known.get(name, name))
+        if needed is not None and importlib.util.find_spec(needed) is None:
+            raise InputError(f"search.{kind}: '{name}' needs the package {needed}: pip install {needed}")
         return None
     module, _, attribute = name.replace(":", ".").rpartition(".")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"search.{kind}: '{name}' does not import ({error})") from error
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever a user's module raises while it is imported
+        raise InputError(f"search.{kind}: '{name}' does not import ({' '.join(str(error).split())})") from error
+    base = getattr(importlib.import_module(f"optuna.{kind}s"), f"Base{kind.capitalize()}")
+    if not callable(found) or (isinstance(found, type) and not issubclass(found, base)):
+        raise InputError(f"search.{kind}: '{name}' is no {kind} of Optuna")
+    return found
 
 
 def _make(kind: str, name: str, known: Mapping[str, str], package: str, arguments: dict[str, Any]) -> Any:

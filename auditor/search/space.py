@@ -19,7 +19,11 @@ def load_space(name: str) -> SearchSpace:
     """
     found = load("space", name, where="space")
     if isinstance(found, type):
-        found = found()
+        try:
+            found = found()
+        except Exception as error:  # whatever a user's class raises
+            text = " ".join(str(error).split())
+            raise InputError(f"space: '{name}' can't be made without arguments: {text}") from error
     missing = [part for part in _PARTS if not hasattr(found, part)]
     if missing:
         raise InputError(

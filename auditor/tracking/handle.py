@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 _TIMEOUT_S = 120.0
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # its own: minutes
 
 
 class ProjectorHandle:
@@ -56,7 +57,7 @@ class ProjectorHandle:
             self._process.stdin.close()
 
     def _start(self) -> None:
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {**_PATIENCE, **os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
         if self._uri is not None:
             environment["MLFLOW_TRACKING_URI"] = self._uri  # not on the command line: it may hold a password
         self._log = self._folder / ".projector.log"
@@ -74,8 +75,9 @@ class ProjectorHandle:
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is not None:
-            for line in process.stdout:
-                self._lines.put(line.strip())
+            with process.stdout as lines:
+                for line in lines:
+                    self._lines.put(line.strip())
         self._lines.put(None)
 
     def _ask(self, request: str, answer: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from auditor.accounting.books import Ledger
+from auditor.accounting.books import Ledger, is_search_account
 from auditor.domain.accounts import parse_account
 from auditor.domain.parameters import Parameters
 from auditor.domain.provenance import worst
@@ -21,6 +22,8 @@ from auditor.domain.study import StudyRecord, Trial, TrialState
 
 _NS_PER_MS = 1_000_000
 _PARAM_LENGTH = 6000
+
+_Group = TypeVar("_Group", int, bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,22 @@ class RunData:
 
 def energy_by_trial(ledger: Ledger) -> dict[int, dict[str, int]]:
     """Microjoules by trial and component kind (``cpu``, ``ram``, ``gpu``)."""
-    result: dict[int, dict[str, int]] = {}
+
+    def trial(name: str) -> int | None:
+        account = parse_account(name)
+        return int(account.subject) if account.kind == "trial" else None
+
+    return _energy_by(ledger, trial)
+
+
+def energy_of_search(ledger: Ledger) -> dict[str, int]:
+    """Microjoules of the search by component kind."""
+    return _energy_by(ledger, lambda name: is_search_account(name) or None).get(True, {})
+
+
+def _energy_by(ledger: Ledger, group: Callable[[str], _Group | None]) -> dict[_Group, dict[str, int]]:
+    """Microjoules by group of accounts and component kind; accounts whose group is ``None`` are left out."""
+    result: dict[_Group, dict[str, int]] = {}
     if not len(ledger.account):
         return result
     names, index = np.unique(ledger.account, return_inverse=True)
@@ -64,9 +82,9 @@ def energy_by_trial(ledger: Ledger) -> dict[int, dict[str, int]]:
     sums = np.zeros((len(names), len(components)), dtype=np.int64)
     np.add.at(sums, (index, component_index), ledger.energy_uj)
     for position, name in enumerate(names.tolist()):
-        account = parse_account(name)
-        if account.kind == "trial":
-            by_kind = result.setdefault(int(account.subject), {})
+        belongs = group(name)
+        if belongs is not None:
+            by_kind = result.setdefault(belongs, {})
             for column, component in enumerate(components.tolist()):
                 kind = component.partition(":")[0]
                 by_kind[kind] = by_kind.get(kind, 0) + int(sums[position, column])
@@ -112,8 +130,8 @@ def child(
         for step, value in trial.intermediate.items()
         if math.isfinite(value)
     ]
-    if trial.value is not None and not points:
-        points.append((metric, trial.value, end_ms, 0))
+    if trial.value is not None and (not points or points[-1][1] != trial.value):
+        points.append((metric, trial.value, end_ms, points[-1][3] if points else 0))
     points += [(name, value, end_ms, 0) for name, value in final.items() if value is not None]
     return RunData(
         key=f"{record.uuid}/{trial.number}",
@@ -121,7 +139,7 @@ def child(
         start_ms=trial.attempts[0].begin_ns // _NS_PER_MS,
         end_ms=end_ms,
         status="FAILED" if trial.state in {TrialState.FAILED, TrialState.LOST} else "FINISHED",
-        params={metric_name(k): str(v)[:_PARAM_LENGTH] for k, v in trial.params.items()},
+        params=_params(trial.params),
         metrics=tuple(points),
         tags={
             "auditor.state": trial.state.value,
@@ -134,19 +152,15 @@ def child(
     )
 
 
-def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str) -> RunData:
-    """The run of the study, from its statement."""
+def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str, energy_uj: Mapping[str, int]) -> RunData:
+    """The run of the study, from its statement and the energy of its search by component kind."""
     start_ms = min((w.start_ns for w in record.books.windows), default=0) // _NS_PER_MS
     end_ms = max((w.end_ns for w in record.books.windows), default=0) // _NS_PER_MS
     energy, gain = statement["energy"], statement["gain"] or {}
     compute, carbon, cost = statement["compute"], statement["carbon"] or {}, statement["cost"] or {}
-    by_kind: dict[str, float] = {}
-    for part in energy["components"]:
-        kind = f"energy_{part['component'].partition(':')[0]}_j"
-        by_kind[kind] = by_kind.get(kind, 0.0) + uj_to_j(part["metered_uj"])
     figures: dict[str, Any] = {
         "energy_j": uj_to_j(energy["search_uj"]),
-        **by_kind,
+        **{f"energy_{kind}_j": uj_to_j(uj) for kind, uj in sorted(energy_uj.items())},
         "energy_metered_j": uj_to_j(energy["metered_uj"]),
         "coverage": energy["coverage"],
         "wall_s": compute["wall_s"],
@@ -178,8 +192,22 @@ def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str) -> R
 
 
 def metric_name(name: str) -> str:
-    """A name as MLflow allows it."""
-    return re.sub(r"[^A-Za-z0-9_\-. /]", "_", name)[:250]
+    """A name as MLflow allows it: few characters, and no path that stands for another one."""
+    plain = re.sub(r"[^A-Za-z0-9_\-. /]", "_", name)[:250] or "_"
+    if posixpath.normpath(plain) == plain and not plain.startswith((".", "/")):
+        return plain
+    return re.sub(r"^\.+|/", "_", plain)
+
+
+def _params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as text; names that MLflow would take for one another are kept apart."""
+    result: dict[str, str] = {}
+    for key, value in params.items():
+        name = metric_name(key)
+        while name in result:
+            name += "_"
+        result[name] = str(value)[:_PARAM_LENGTH]
+    return result
 
 
 def _provenance(record: StudyRecord) -> str:

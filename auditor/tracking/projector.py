@@ -12,20 +12,31 @@ import json
 import os
 import select
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from auditor.domain.accounts import search_account
 from auditor.domain.redaction import redact_url
-from auditor.domain.study import StudyRecord
+from auditor.domain.study import StudyRecord, TrialState
 from auditor.metering.activity import Activity, forget
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
 from auditor.reporting import render_markdown
-from auditor.tracking.projection import RunData, child, cpu_s_by_trial, energy_by_trial, parent, settled
+from auditor.tracking.projection import (
+    RunData,
+    child,
+    cpu_s_by_trial,
+    energy_by_trial,
+    energy_of_search,
+    parent,
+    settled,
+)
 
 _POLL_S = 0.5
+_IDLE_SHARE = 20  # pause that many times longer than projecting took: closing books grows with the study
 _METRICS_A_CALL = 1000
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on training runs
 _PARAMS_A_CALL = 100
 
 
@@ -42,25 +53,33 @@ class Projector:
         self._client = client
         self._reader = StudyReader(folder)
         found = client.get_experiment_by_name(experiment)
-        self._experiment_id = found.experiment_id if found is not None else client.create_experiment(experiment)
+        self._experiment_id = (
+            found.experiment_id if found is not None else client.create_experiment(experiment, tags=_KIND)
+        )
         self._parent_id = ""
+        self._projected: set[int] = set()  # by this process; those of an earlier one are compared once
         self._known: dict[str, tuple[str, str]] = {}  # auditor.key -> (run id, digest)
         self._find()
 
     def project(self) -> int:
         """Project every trial that ended and whose energy is on the books; returns how many runs were written."""
         self._reader.refresh()
+        ended = {t.number for t in self._reader.trials() if t.state is not TrialState.RUNNING}
+        if ended <= self._projected:
+            return 0
         record, ledger = self._reader.close()
         last_ns = max((w.end_ns for w in record.books.windows), default=0)
-        ready = [t for t in record.trials if settled(t, last_ns)]
+        ready = [t for t in record.trials if settled(t, last_ns) and t.number not in self._projected]
         if not ready:
             return 0
         energy, cpu_s = energy_by_trial(ledger), cpu_s_by_trial(record)
         parameters = self._reader.parameters
         self._ensure_parent(record)
-        return sum(
-            self._write(child(record, t, energy.get(t.number, {}), cpu_s.get(t.number), parameters)) for t in ready
-        )
+        written = 0
+        for t in ready:
+            written += self._write(child(record, t, energy.get(t.number, {}), cpu_s.get(t.number), parameters))
+            self._projected.add(t.number)
+        return written
 
     def waiting(self) -> bool:
         """Whether trials ended whose energy is not on the books yet: the next reading will bring it."""
@@ -72,11 +91,11 @@ class Projector:
     def publish(self) -> None:
         """Project the statement and the report into the parent run."""
         self._reader.refresh()
-        record, _ = self._reader.close()
+        record, ledger = self._reader.close()
         folder = self._reader.folder
         statement = json.loads(folder.statement.read_bytes())
         self._ensure_parent(record)
-        self._write(parent(record, statement, render_markdown(statement)))
+        self._write(parent(record, statement, render_markdown(statement), energy_of_search(ledger)))
         for path in (folder.report, folder.statement):
             self._client.log_artifact(self._parent_id, str(path))
 
@@ -155,11 +174,13 @@ def main(arguments: list[str]) -> int:
 
         projector = Projector(MlflowClient(), experiment, folder)
         _say(f"uri {redact_url(mlflow.get_tracking_uri())}")
-        pending = b""
+        pending, pause_s = b"", _POLL_S
         while True:
-            readable, _, _ = select.select([0], [], [], _POLL_S)
+            readable, _, _ = select.select([0], [], [], pause_s)
             if not readable:
+                began_s = time.process_time()
                 projector.project()
+                pause_s = max(_POLL_S, _IDLE_SHARE * (time.process_time() - began_s))
                 continue
             data = os.read(0, 4096)
             if not data:

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from auditor.domain.accounts import Phase
-from auditor.domain.errors import AuditorError
+from auditor.domain.errors import AuditorError, one_line
 from auditor.domain.study import TrialState
 from auditor.metering.activity import Activity
 from auditor.ports import SearchSpace
@@ -45,9 +45,7 @@ def run_classical(name: str, space: SearchSpace, *, seed: int, activity: Activit
                 with activity.working_for(f"{account}/{Phase.TEST.value}"):
                     test_value = float(score(model, *arrays["test"]))
         except Exception as error:
-            return TrainingResult(
-                state=TrialState.FAILED, error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-            )
+            return TrainingResult(state=TrialState.FAILED, error=one_line(error))
     return TrainingResult(state=TrialState.COMPLETE, value=value, test_value=test_value)
 
 

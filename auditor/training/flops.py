@@ -7,7 +7,10 @@ matrix products, convolutions and attention; operators it does not know are list
 from __future__ import annotations
 
 import copy
+import random
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +55,7 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
     twin = copy.deepcopy(module, memo).to("meta").train()
     meta_batch = _to_meta(batch)
     seen = _Operators()
-    with warnings.catch_warnings(), FlopCounterMode(display=False) as counter, seen:
+    with _random_numbers_kept(), warnings.catch_warnings(), FlopCounterMode(display=False) as counter, seen:
         warnings.simplefilter("ignore")  # self.log() says that there is no Trainer
         with torch.enable_grad():
             output = twin.training_step(meta_batch, 0)
@@ -67,6 +70,21 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
         batch_size=batch_size_of(batch),
         uncounted_ops=seen.uncounted(),
     )
+
+
+@contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """Leave Python's, NumPy's and torch's generators where they were: counting must not change the training."""
+    import numpy as np
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=()):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def batch_size_of(batch: Any) -> int:

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from auditor.domain.accounts import Phase
+from auditor.domain.errors import one_line
 from auditor.domain.study import TrialState
 from auditor.metering.activity import Activity
 from auditor.ports import SearchSpace
@@ -97,7 +98,7 @@ def run_training(
             return _result(TrialState.COMPLETE, audit, value=value, test_value=test_value)
         except Exception as error:
             logging.getLogger(__name__).debug("training failed", exc_info=True)
-            return _result(TrialState.FAILED, audit, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+            return _result(TrialState.FAILED, audit, error=one_line(error))
 
 
 def _result(
@@ -114,5 +115,5 @@ def _result(
         test_value=test_value,
         flops=audit.flops,
         uncounted_ops=audit.uncounted_ops,
-        error=error[:500],
+        error=error,
     )

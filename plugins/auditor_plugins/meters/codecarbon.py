@@ -46,6 +46,7 @@ class CodeCarbonMeter:
                 meter._receive(total)
 
         self._tick = tick
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it speaks before it reads log_level
         self._tracker = OfflineEmissionsTracker(
             country_iso_code="USA",  # only its carbon figures depend on it, and nobody reads them
             tracking_mode="machine",
