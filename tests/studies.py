@@ -146,9 +146,7 @@ class MadeStudy:
             length = SLOT_S * S // len(trial.states)
             for position, state in enumerate(trial.states):
                 last = position == len(trial.states) - 1
-                self._attempt(
-                    number, position + 1, trial, state, begin + position * length, length * 3 // 4, last=last
-                )
+                self._attempt(number, position + 1, trial, state, begin + position * length, length * 3 // 4, last=last)
             self._pass(SLOT_S)
         return self
 

@@ -80,7 +80,7 @@ class TestUnknownKeys:
         )
 
     def test_a_key_that_is_no_text(self) -> None:
-        assert "c.yaml: " in refused({"budget": {1: 2}})
+        assert refused({"budget": {1: 2}}).startswith("c.yaml: budget.1: ")
 
 
 @pytest.mark.parametrize("key", ["study", "space", "budget"])
@@ -257,6 +257,9 @@ class TestRanges:
         message = refused({"search": value})
         assert message.startswith("c.yaml: search: expected a mapping of settings")
         assert "SearchSection" not in message
+
+    def test_a_list_is_asked_for_as_a_list(self) -> None:
+        assert refused({"baselines": "svc"}) == "c.yaml: baselines: expected a list (given: 'svc')"
 
 
 class TestExample:

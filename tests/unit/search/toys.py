@@ -58,7 +58,7 @@ class Sideways(ToySpace):
 class ListDefault(ToySpace):
     """A space whose default is no mapping."""
 
-    default: Any = [1, 2]
+    default: Any = (1, 2)
 
 
 toy = ToySpace()

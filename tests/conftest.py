@@ -1,0 +1,19 @@
+"""What every test runs under: a node of its own, and no telemetry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray and MLflow are imported, before any fixture
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def runtime_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime folder for this test alone, so that it meets no node agent but its own."""
+    folder = tmp_path_factory.mktemp("runtime")
+    monkeypatch.setenv("AUDITOR_RUNTIME_DIR", str(folder))
+    return folder

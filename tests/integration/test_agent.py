@@ -1,0 +1,361 @@
+"""The real node agent process, metering real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from auditor.accounting.allocate import Policy
+from auditor.domain.study import StudyRecord
+from auditor.metering.activity import Activity, forget, node_name
+from auditor.metering.closing import StudyReader, read_study
+from auditor.metering.folder import StudyFile, StudyFolder
+from auditor.metering.processes import process_stat
+from auditor.metering.records import Seal
+from auditor.metering.runtime import AgentHandle, Registration, nudge_agent, register, registrations
+
+CPU_W, RAM_W = 40.0, 6.0
+WORKER = """
+import sys, time
+from pathlib import Path
+from auditor.metering.activity import Activity
+folder, study, account, seconds = sys.argv[1:]
+activity = Activity(Path(folder), study, account)
+print(flush=True)
+until = time.process_time() + float(seconds)
+while time.process_time() < until:
+    pass
+print(flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture(autouse=True)
+def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A readings journal of a node that draws constant power, for agents with the replay meter."""
+    path = tmp_path / "recorded.jsonl"
+    components = [
+        {"k": "component", "name": "cpu", "meter": "x", "provenance": "counter", "static_w": 0.0},
+        {"k": "component", "name": "ram", "meter": "x", "provenance": "counter"},
+    ]
+    readings = [
+        {"k": "reading", "t": t * 10**9, "e": {"cpu": round(CPU_W * t * 1e6), "ram": round(RAM_W * t * 1e6)}}
+        for t in (0, 1)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in (*components, *readings)))
+    monkeypatch.setenv("AUDITOR_REPLAY", str(path))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_agent_left(runtime_dir: Path) -> Iterator[None]:
+    """Agents of this test end with it."""
+    yield
+    for registered in (runtime_dir / "processes").glob("*.json"):
+        registered.unlink()
+    pid = agent_pid(runtime_dir)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+def agent_pid(runtime_dir: Path) -> int | None:
+    """The agent that holds the lease, if it lives."""
+    try:
+        pid = int((runtime_dir / "lease").read_text())
+    except (OSError, ValueError):
+        return None
+    stat = process_stat(pid)
+    return None if stat is None or stat.zombie else pid
+
+
+def study_folder(path: Path, uuid: str) -> StudyFolder:
+    made = StudyFolder(path)
+    about = {"name": uuid, "space": "x", "sampler": "tpe", "metric": "m", "direction": "maximize"}
+    made.create(StudyFile(uuid=uuid, study=about, config={}, parameters={}, versions={}, hardware={}))
+    return made
+
+
+def driver(folder: StudyFolder, uuid: str) -> Activity:
+    return Activity(
+        folder.journals, uuid, f"study/{uuid}/search/orchestration", cpu_slots=1.0, holds_rest=True, driver=True
+    )
+
+
+def readings(reader: StudyReader) -> int:
+    reader.refresh()
+    return len(reader.close()[0].books.cumulative_ns)
+
+
+def wait(until: Callable[[], bool], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def seal(activity: Activity, reader: StudyReader) -> StudyRecord:
+    """Close the books at the newest reading."""
+    reader.refresh()
+    last = reader.last_reading
+    assert last is not None
+    activity.record(Seal(t=last.t))
+    return read_study(reader.folder.path)[0]
+
+
+def spawn(folder: StudyFolder, uuid: str, account: str, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, str(folder.journals), uuid, account, str(seconds)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def line(child: subprocess.Popen[str]) -> None:
+    assert child.stdout is not None
+    assert child.stdout.readline() == "\n"
+
+
+def finish(child: subprocess.Popen[str]) -> None:
+    child.communicate("\n", timeout=10)
+    assert child.returncode == 0
+
+
+def start(handle: AgentHandle, reader: StudyReader, count: int = 2) -> None:
+    handle.ensure()
+    wait(lambda: readings(reader) >= count)
+
+
+@pytest.mark.slow
+def test_codecarbon_books_balance_and_a_burning_child_pays(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["codecarbon"], 0.5), reader)
+    trial = "study/u/trial/0/1/train"
+    child = spawn(folder, "u", trial, 2.0)
+    line(child)
+    line(child)
+    before = readings(reader)
+    wait(lambda: readings(reader) > before)
+    finish(child)
+    record = seal(mine, reader)
+    books = record.books
+    assert books.residual_uj == 0
+    assert books.sealed
+    assert {c.component for c in books.components} >= {"cpu", "ram"}
+    assert {c.meter for c in books.components} == {"codecarbon"}
+    assert books.account_cpu_s[trial] == pytest.approx(2.0, rel=0.15)
+    assert books.account_cpu_s["study/u/audit"] > 0
+    assert books.accounts.get("study/u/audit", 0) > 0
+    assert books.accounts[trial] > 0
+    assert books.coverage == 1.0
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_energy_follows_cpu_time(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.2), reader)
+    children = {n: spawn(folder, "u", f"study/u/trial/{n}/1/train", seconds) for n, seconds in ((0, 1.2), (1, 0.4))}
+    for child in children.values():
+        line(child)
+    for child in children.values():
+        line(child)
+    before = readings(reader)
+    wait(lambda: readings(reader) > before)
+    for child in children.values():
+        finish(child)
+    mine.record(Seal(t=time.monotonic_ns()))
+    books = read_study(folder.path, Policy.DIRECT)[0].books
+    assert books.residual_uj == 0
+    used = {n: books.account_cpu_s[f"study/u/trial/{n}/1/train"] for n in children}
+    assert used[0] == pytest.approx(1.2, rel=0.15)
+    assert used[1] == pytest.approx(0.4, rel=0.25)
+    paid = {n: books.accounts[f"study/u/trial/{n}/1/train"] for n in children}
+    assert paid[0] > 1.3 * paid[1]
+    metered = {c.component: c.metered_uj for c in books.components}
+    wall_s = (books.windows[-1].end_ns - books.windows[0].start_ns) / 1e9
+    assert metered["cpu"] == pytest.approx(CPU_W * wall_s * 1e6, rel=0.02)
+    assert metered["ram"] == pytest.approx(RAM_W * wall_s * 1e6, rel=0.02)
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_a_killed_agent_is_replaced_and_the_gap_found(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    handle = AgentHandle(["replay"], 0.2)
+    start(handle, reader, 3)
+    first = agent_pid(runtime_dir)
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    killed_s = time.monotonic()
+
+    def taken_over() -> bool:
+        handle.ensure()
+        return len(list(folder.journals.glob("readings-*.jsonl"))) == 2
+
+    wait(taken_over)
+    assert time.monotonic() - killed_s < 3.0
+    before = readings(reader)
+    wait(lambda: readings(reader) >= before + 2)
+    assert agent_pid(runtime_dir) not in {first, None}
+    books = seal(mine, reader).books
+    assert [f.code for f in books.findings] == ["meter-gap"]
+    assert len(books.windows) == 2
+    assert books.residual_uj == 0
+    assert books.coverage is not None
+    assert books.coverage < 1.0
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_the_agent_leaves_when_no_registered_process_lives(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    child = spawn(folder, "u", "study/u/search/orchestration", 0.0)
+    line(child)
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.2), reader)
+    assert agent_pid(runtime_dir) is not None
+    child.kill()
+    child.communicate()
+    wait(lambda: agent_pid(runtime_dir) is None)
+    assert registrations() == {}
+    record, _ = read_study(folder.path)
+    assert record.books.residual_uj == 0
+
+
+@pytest.mark.slow
+def test_two_studies_on_one_node_are_foreign_to_each_other(tmp_path: Path) -> None:
+    folders = {uuid: study_folder(tmp_path / uuid, uuid) for uuid in ("one", "two")}
+    readers = {uuid: StudyReader(folder) for uuid, folder in folders.items()}
+    mine = driver(folders["one"], "one")
+    child = spawn(folders["two"], "two", "study/two/trial/0/1/train", 1.5)
+    line(child)
+    handle = AgentHandle(["replay"], 0.2)
+    for reader in readers.values():
+        start(handle, reader)
+    line(child)
+    before = {uuid: readings(reader) for uuid, reader in readers.items()}
+    wait(lambda: all(readings(reader) > before[uuid] for uuid, reader in readers.items()))
+    finish(child)
+    one, two = (read_study(folder.path)[0].books for folder in folders.values())
+    assert one.residual_uj == two.residual_uj == 0
+    burnt = two.accounts["study/two/trial/0/1/train"]
+    assert burnt > 10e6
+    assert one.accounts[f"node/{node_name()}/foreign"] > 0.8 * burnt
+    assert not any("two" in account.split("/")[1] for account in one.accounts if account.startswith("study"))
+    assert not any(account.startswith("study/one") for account in two.accounts)
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_a_withdrawn_study_is_let_go_at_once(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 1.0), reader)
+    forget(mine)
+    begun = time.monotonic()
+    nudge_agent()
+    assert reader.wait_for_agent(0.5)
+    assert time.monotonic() - begun < 0.5
+    (journal,) = folder.journals.glob("readings-*.jsonl")
+    assert '"k":"closed"' in journal.read_text().splitlines()[-1]
+    assert agent_pid(runtime_dir) is not None  # it stays a while for whoever comes next
+
+
+@pytest.mark.slow
+def test_a_study_let_go_may_come_back_to_the_same_agent(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    reader = StudyReader(folder)
+    handle = AgentHandle(["replay"], 0.2)
+    for count in (1, 2):
+        child = spawn(folder, "u", "study/u/search/orchestration", 0.1)
+        line(child)
+        line(child)
+        handle.ensure()
+        wait(lambda count=count: len(list(folder.journals.glob("readings-*.jsonl"))) == count)  # type: ignore[misc]
+        key = next(iter(registrations()))
+        (runtime_dir / "processes" / f"{key}.json").unlink()
+        nudge_agent()
+        assert reader.wait_for_agent(2)
+        finish(child)
+    record, _ = read_study(folder.path)
+    assert record.books.residual_uj == 0
+    assert not any(f.code == "journal-unreadable" for f in record.findings)
+
+
+@pytest.mark.slow
+def test_a_study_whose_folder_is_gone_takes_no_other_with_it(tmp_path: Path) -> None:
+    lost = study_folder(tmp_path / "lost", "lost")
+    folder = study_folder(tmp_path / "s", "u")
+    child = spawn(lost, "lost", "study/lost/search/orchestration", 0.0)
+    line(child)
+    for path in [*lost.journals.iterdir(), lost.journals]:
+        path.rmdir() if path.is_dir() else path.unlink()
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.2), reader, 4)
+    finish(child)
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_nudges_never_hang_the_agent(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.05), reader)
+    pid = agent_pid(runtime_dir)
+    assert pid is not None
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        os.kill(pid, signal.SIGUSR1)
+    before = readings(reader)
+    wait(lambda: readings(reader) > before, 5)
+    forget(mine)
+    nudge_agent()
+    assert reader.wait_for_agent(2)
+
+
+@pytest.mark.slow
+def test_a_terminated_agent_leaves_a_whole_journal(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.2), reader)
+    pid = agent_pid(runtime_dir)
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    wait(lambda: agent_pid(runtime_dir) is None, 3)
+    (journal,) = folder.journals.glob("readings-*.jsonl")
+    assert journal.read_bytes().endswith(b"\n")
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_a_registration_left_behind_is_withdrawn(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    dead = Registration(
+        journal_dir=str(tmp_path / "old"),
+        study="old",
+        account="study/old/audit",
+        pid=4_194_000,
+        start=1,
+        begin_ns=0,
+        cpu_ns=0,
+    )
+    register(dead)
+    mine = driver(folder, "u")
+    start(AgentHandle(["replay"], 0.2), StudyReader(folder))
+    assert list(registrations()) == [mine.header.key]
+    forget(mine)

@@ -1,0 +1,141 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from auditor.domain.errors import JournalError
+from auditor.metering.activity import Activity, forget, journal_path, make_header, node_name
+from auditor.metering.journal import JournalReader
+from auditor.metering.records import Closed, Header, Mark, Record, Seal
+from auditor.metering.runtime import is_alive, registrations
+
+BASE, TRAIN, VALIDATE = "study/u/search/orchestration", "study/u/trial/0/1/train", "study/u/trial/0/1/validate"
+
+
+def records(folder: Path) -> list[Record]:
+    (path,) = folder.glob("*.jsonl")
+    return JournalReader(path).read_new()
+
+
+def accounts(folder: Path) -> list[str]:
+    return [record.a for record in records(folder) if isinstance(record, Mark)]
+
+
+@pytest.fixture
+def activity(tmp_path: Path) -> Activity:
+    return Activity(tmp_path, "u", BASE, cpu_slots=0.5, gpu_slots=1.0, driver=True, holds_rest=True)
+
+
+def test_the_header_says_who_writes(tmp_path: Path, activity: Activity) -> None:
+    (path,) = tmp_path.glob("*.jsonl")
+    reader = JournalReader(path)
+    reader.read_new()
+    first = reader.header
+    assert isinstance(first, Header)
+    assert (first.role, first.study, first.account, first.pid) == ("marks", "u", BASE, os.getpid())
+    assert (first.cpu_slots, first.gpu_slots, first.driver, first.holds_rest) == (0.5, 1.0, True, True)
+    assert first.started_ns < first.mono_ns <= time.monotonic_ns()
+    assert abs(first.wall_ns - time.time_ns()) < 60e9
+    assert "nas-auditor" in first.versions
+    assert path.name == f"marks-{node_name()}-{first.key}.jsonl"
+
+
+def test_the_process_is_registered(tmp_path: Path, activity: Activity) -> None:
+    (mine,) = registrations().values()
+    assert (mine.study, mine.account, mine.journal_dir) == ("u", BASE, str(tmp_path.resolve()))
+    assert (mine.pid, mine.begin_ns, mine.cpu_ns) == (os.getpid(), activity.header.mono_ns, activity.header.cpu_ns)
+    assert is_alive(mine)
+
+
+def test_marks_are_a_stack(tmp_path: Path, activity: Activity) -> None:
+    activity.begin(TRAIN)
+    activity.begin(VALIDATE)
+    assert activity.depth == 2
+    activity.end()
+    activity.end()
+    assert accounts(tmp_path) == [TRAIN, VALIDATE, TRAIN, BASE]
+    assert activity.depth == 0
+
+
+def test_an_end_without_a_begin_marks_nothing(tmp_path: Path, activity: Activity) -> None:
+    activity.end()
+    activity.end(0)
+    assert accounts(tmp_path) == []
+
+
+def test_unwinding_goes_back_at_once(tmp_path: Path, activity: Activity) -> None:
+    activity.begin(TRAIN)
+    activity.begin(VALIDATE)
+    activity.begin(TRAIN)
+    activity.end(1)
+    activity.end(1)
+    activity.end(0)
+    assert accounts(tmp_path) == [TRAIN, VALIDATE, TRAIN, TRAIN, BASE]
+
+
+def test_a_block_closes_what_it_left_open(tmp_path: Path, activity: Activity) -> None:
+    def fail() -> None:
+        with activity.working_for(TRAIN):
+            activity.begin(VALIDATE)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert activity.depth == 0
+    assert accounts(tmp_path) == [TRAIN, VALIDATE, BASE]
+
+
+def test_blocks_nest(tmp_path: Path, activity: Activity) -> None:
+    with activity.working_for(TRAIN):
+        with activity.working_for(VALIDATE):
+            pass
+        assert activity.depth == 1
+    assert accounts(tmp_path) == [TRAIN, VALIDATE, TRAIN, BASE]
+
+
+def test_marks_carry_time_and_cpu_time(tmp_path: Path, activity: Activity) -> None:
+    before = time.monotonic_ns(), time.process_time_ns()
+    activity.begin(TRAIN)
+    activity.begin(VALIDATE)
+    first, second = (record for record in records(tmp_path) if isinstance(record, Mark))
+    assert before[0] <= first.t <= second.t <= time.monotonic_ns()
+    assert before[1] <= first.c <= second.c <= time.process_time_ns()
+
+
+def test_closing_unwinds_and_gives_the_slots_back_once(tmp_path: Path, activity: Activity) -> None:
+    activity.begin(TRAIN)
+    activity.close()
+    activity.close()
+    activity.begin(VALIDATE)
+    assert accounts(tmp_path) == [TRAIN, BASE]
+    assert [type(r) for r in records(tmp_path)].count(Closed) == 1
+    assert len(registrations()) == 1  # its process lives on
+
+
+def test_other_records_go_into_the_same_journal(tmp_path: Path, activity: Activity) -> None:
+    activity.record(Seal(t=5))
+    assert records(tmp_path) == [Seal(t=5)]
+
+
+def test_forgetting_withdraws_the_registration(tmp_path: Path, activity: Activity) -> None:
+    forget(activity)
+    assert registrations() == {}
+    assert isinstance(records(tmp_path)[-1], Closed)
+
+
+def test_a_process_has_one_activity_a_study(tmp_path: Path, activity: Activity) -> None:
+    with pytest.raises(JournalError, match="File exists"):
+        Activity(tmp_path, "u", BASE)
+
+
+def test_without_a_folder_nothing_is_registered(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="No such file"):
+        Activity(tmp_path / "nowhere", "u", BASE)
+    assert registrations() == {}
+
+
+def test_journals_are_named_after_their_process(tmp_path: Path) -> None:
+    header = make_header("search", "u")
+    assert journal_path(tmp_path, header).name == f"search-{node_name()}-{header.key}.jsonl"
+    assert "/" not in node_name()
