@@ -61,6 +61,9 @@ class Meter(Protocol):
     def read(self) -> Mapping[str, int]:
         """Cumulative energy in microjoules by component name; never decreases."""
 
+    def sample(self) -> None:
+        """Take a sample now, so that the next reading is of this instant; a self-paced meter calls ``tick`` for it."""
+
     def stop(self) -> None:
         """Stop metering; may be called twice."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytorch_lightning as pl
 import torch
 import torchmetrics
@@ -38,17 +40,25 @@ class Net(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), self.lr)
 
 
+@cache
+def split() -> tuple[TensorDataset, TensorDataset]:
+    """1,200 images to train on and 300 to validate; a worker loads them once."""
+    x, y = load_digits(return_X_y=True)
+    images = torch.tensor(x / 16, dtype=torch.float32).view(-1, 1, 8, 8)
+    labels = torch.tensor(y)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return (
+        TensorDataset(images[order[:1200]], labels[order[:1200]]),
+        TensorDataset(images[order[1200:1500]], labels[order[1200:1500]]),
+    )
+
+
 class Digits(pl.LightningDataModule):
-    """1,200 images to train on and 300 to validate."""
+    """The digits in batches."""
 
     def setup(self, stage: str) -> None:
         """Load and split."""
-        x, y = load_digits(return_X_y=True)
-        images = torch.tensor(x / 16, dtype=torch.float32).view(-1, 1, 8, 8)
-        labels = torch.tensor(y)
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-        self.train = TensorDataset(images[order[:1200]], labels[order[:1200]])
-        self.validation = TensorDataset(images[order[1200:1500]], labels[order[1200:1500]])
+        self.train, self.validation = split()
 
     def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
         """Batches of 64."""

@@ -34,6 +34,7 @@ AUTO = ("codecarbon",)
 """Meters that ``auto`` stands for."""
 
 FIRST_READING_S = 5.0
+LEAST_INTERVAL_S = 0.05
 GRACE_S = 3.0
 """How long the agent stays when no registered process lives."""
 
@@ -71,6 +72,11 @@ class Metering:
     def read(self) -> dict[str, int]:
         """Cumulative microjoules by component."""
         return {name: energy for meter in self._meters for name, energy in meter.read().items()}
+
+    def sample(self) -> None:
+        """Take a sample of every meter now."""
+        for meter in self._meters:
+            meter.sample()
 
     def stop(self) -> None:
         """Stop all."""
@@ -128,6 +134,7 @@ class Agent:
                     raise self.fault
                 if self._nudged:
                     self._nudged = False
+                    self._read_now(self_paced)
                     with self._lock:
                         self._dismiss_withdrawn()
                     continue
@@ -147,9 +154,16 @@ class Agent:
         self._wake.put(None)
 
     def nudge(self, *_: object) -> None:
-        """Look for withdrawn registrations now."""
+        """Take a reading and look for withdrawn registrations now."""
         self._nudged = True
         self._wake.put(None)
+
+    def _read_now(self, self_paced: bool) -> None:
+        """A reading beside the regular ones; at most one each 50 ms."""
+        time.sleep(max(0.0, LEAST_INTERVAL_S - (time.monotonic() - self.last_tick_s)))
+        self._metering.sample()
+        if not self_paced:
+            self.tick()
 
     def tick(self) -> None:
         """Read energy and usage now and write them down for every study."""

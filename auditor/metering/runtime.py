@@ -180,7 +180,7 @@ class AgentHandle:
 
 
 def nudge_agent() -> None:
-    """Ask the agent of this node to look at the registrations now instead of at its next reading."""
+    """Ask the agent of this node for a reading now, and to let go of processes that withdrew their registration."""
     try:
         os.kill(int((runtime_dir() / "lease").read_text()), signal.SIGUSR1)
     except (OSError, ValueError):  # no agent: nobody to ask

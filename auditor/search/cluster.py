@@ -44,7 +44,7 @@ def start_ray(resources: ResourcesSection, cpu_slots: float, gpus: int) -> bool:
             text = " ".join(str(error).split())
             raise InputError(f"resources.address: no Ray at '{resources.address}' ({text[:200]})") from error
         return False
-    with _without_api_server():
+    with _bare():
         _init_own(resources, cpu_slots, gpus)
     return True
 
@@ -64,20 +64,26 @@ def _init_own(resources: ResourcesSection, cpu_slots: float, gpus: int) -> None:
 
 
 @contextmanager
-def _without_api_server() -> Iterator[None]:
-    """Keep ``ray.init`` from starting Ray's API server.
+def _bare() -> Iterator[None]:
+    """Keep ``ray.init`` from starting processes that a search on one machine has no use for.
 
-    Without a dashboard that process runs nothing but the usage statistics, which ask the cloud providers' metadata
-    services over the network where they are, also when statistics are switched off; and it costs a second.
+    The API server, without a dashboard, runs nothing but the usage statistics, which ask the metadata services of cloud
+    providers over the network where they are, also when statistics are switched off. The autoscaler has no nodes to
+    start, and the log monitor sends logs to a driver that does not want them. Each costs most of a second.
     """
-    from ray._private import services
+    from ray._private.node import Node
 
-    start = services.start_api_server
-    services.start_api_server = lambda *_, **__: (None, None)
+    def nothing(*_: object, **__: object) -> None:
+        return None
+
+    started = {name: getattr(Node, name) for name in ("start_api_server", "start_monitor", "start_log_monitor")}
+    for name in started:
+        setattr(Node, name, nothing)
     try:
         yield
     finally:
-        services.start_api_server = start
+        for name, start in started.items():
+            setattr(Node, name, start)
 
 
 def as_actor(cls: type, **options: Any) -> Any:

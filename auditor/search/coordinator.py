@@ -124,6 +124,12 @@ class Coordinator:
         self._done_runs = {(r.kind, r.name, r.seed, r.trial) for r in record.runs if r.state is TrialState.COMPLETE}
         self._recover(record)
 
+    def exchange(self, worker: str, result: TrainingResult | None) -> Job | Wait | None:
+        """Take the result of a worker's training, where there is one, and hand out the next in the same call."""
+        if result is not None:
+            self.finish(worker, result)
+        return self.next(worker)
+
     def next(self, worker: str) -> Job | Wait | None:
         """The next training for a worker; ``None``: the search is over."""
         job = self._next()

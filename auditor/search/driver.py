@@ -31,10 +31,11 @@ from auditor.metering.slots import cpu_slots
 from auditor.search.budget import Limits, limits
 from auditor.search.jobs import Progress
 from auditor.search.plan import Plan
-from auditor.search.publish import publish
+from auditor.search.publish import preload, publish
+from auditor.search.samplers import PRUNERS
 from auditor.tracking.handle import ProjectorHandle
 
-_POLL_S = 0.25
+_POLL_S = 0.5
 _READING_TIMEOUT_S = 30.0
 _LOCK_TIMEOUT_S = 30.0
 
@@ -160,6 +161,7 @@ class _Driver:
             max_epochs=config.training.max_epochs,
             cpus=config.resources.cpus_per_trial,
             gpus=config.resources.gpus_per_trial,
+            prunes=PRUNERS.get(config.search.pruner) != "NopPruner",
             import_path=str(Path.cwd()),
         )
         self._worker_class = as_actor(
@@ -251,14 +253,17 @@ class _Driver:
         import ray
 
         ray.get(self._coordinator.close.remote())
-        shutdown = threading.Thread(target=_shutdown_ray, name="ray-shutdown")
-        shutdown.start()
+        meanwhile = [threading.Thread(target=task) for task in (_shutdown_ray, preload)]
+        for thread in meanwhile:
+            thread.start()
         self._projector.drain()
         self._seal(time.monotonic_ns())
-        shutdown.join()
+        for thread in meanwhile:
+            thread.join()
 
     def _seal(self, after_ns: int) -> None:
         until_s = time.monotonic() + _READING_TIMEOUT_S
+        nudge_agent()
         while True:
             self._reader.refresh()
             last = self._reader.last_reading

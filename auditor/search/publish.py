@@ -33,6 +33,13 @@ def publish(reader: StudyReader, parameters: Parameters, policy: str) -> dict[st
     return statement
 
 
+def preload() -> None:
+    """Import what :func:`publish` and the terminal view need, while there is something to wait for."""
+    import jinja2  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import rich.table  # noqa: F401
+
+
 def write_ledger(path: Path, ledger: Ledger) -> None:
     """Write the ledger as Parquet: one row a charge."""
     import pyarrow as pa

@@ -28,6 +28,7 @@ class WorkerSettings:
         max_epochs: Epochs of a training.
         cpus: CPU slots the worker holds.
         gpus: GPU slots the worker holds.
+        prunes: Whether the answer to a report matters: with no pruner nobody waits for it.
         import_path: Folder the search was started in, where the user's modules are.
     """
 
@@ -38,6 +39,7 @@ class WorkerSettings:
     max_epochs: int
     cpus: float
     gpus: float
+    prunes: bool
     import_path: str
 
 
@@ -78,8 +80,10 @@ class Worker:
         warm_up(space)
         gc.freeze()
         gc.enable()
+        result = None
         while True:
-            job: Job | Wait | None = ray.get(coordinator.next.remote(self._name))
+            job: Job | Wait | None = ray.get(coordinator.exchange.remote(self._name, result))
+            result = None
             if job is None:
                 break
             if isinstance(job, Wait):
@@ -90,8 +94,8 @@ class Worker:
             else:
 
                 def report(step: int, value: float, job: Job = job) -> bool:
-                    answer: bool = ray.get(coordinator.report.remote(job.trial, job.attempt, step, value))
-                    return answer
+                    reference = coordinator.report.remote(job.trial, job.attempt, step, value)
+                    return bool(ray.get(reference)) if self._settings.prunes else False
 
                 result = run_training(
                     space,
@@ -104,5 +108,4 @@ class Worker:
                     report=report if job.kind == "trial" else None,
                     test=job.test,
                 )
-            ray.get(coordinator.finish.remote(self._name, result))
         self._activity.close()

@@ -136,6 +136,20 @@ class MeterContract:
             meter.stop()
         assert all(second[name] - first[name] <= 10_000 * 1e6 * passed_s for name in first)  # 10 kW
 
+    def test_a_sample_can_be_asked_for(self, meter: Meter, clock: Clock) -> None:
+        """A self-paced meter ticks for it; any meter gives no less energy than before."""
+        ticks: list[dict[str, int]] = []
+        components = meter.start(lambda: ticks.append(dict(meter.read())), self.interval_s)
+        try:
+            clock.sleep(self.interval_s / 2)
+            before, count = dict(meter.read()), len(ticks)
+            meter.sample()
+            after = dict(meter.read())
+        finally:
+            meter.stop()
+        assert len(ticks) > count or not meter.self_paced
+        assert all(after[c.name] >= before[c.name] for c in components)
+
     def test_stop_may_be_called_twice(self, meter: Meter) -> None:
         """Stopping is idempotent."""
         meter.start(lambda: None, self.interval_s)

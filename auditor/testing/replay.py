@@ -68,6 +68,9 @@ class ReplayMeter:
         low, high = self._energies[right - 1], self._energies[right]
         return {c.name: low[c.name] + (high[c.name] - low[c.name]) * passed // whole for c in self._components}
 
+    def sample(self) -> None:
+        """Nothing to do: every reading is of its instant."""
+
     def stop(self) -> None:
         """Nothing to stop."""
 

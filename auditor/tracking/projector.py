@@ -22,6 +22,7 @@ from auditor.domain.study import StudyRecord, TrialState
 from auditor.metering.activity import Activity, forget
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
+from auditor.metering.runtime import nudge_agent
 from auditor.reporting import render_markdown
 from auditor.tracking.projection import (
     RunData,
@@ -33,7 +34,7 @@ from auditor.tracking.projection import (
     settled,
 )
 
-_POLL_S = 0.5
+_POLL_S = 1.0
 _IDLE_SHARE = 20  # pause that many times longer than projecting took: closing books grows with the study
 _METRICS_A_CALL = 1000
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on training runs
@@ -188,6 +189,7 @@ def main(arguments: list[str]) -> int:
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 if line == b"drain":
+                    nudge_agent()  # the last trials wait for the next reading
                     while projector.waiting():
                         select.select([], [], [], 0.02)
                     projector.project()

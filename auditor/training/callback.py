@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from auditor.domain.accounts import Phase
 from auditor.metering.activity import Activity
-from auditor.training.flops import FlopCount, batch_size_of, count_flops
+from auditor.training.flops import FlopCount, batch_size_of, flops_of
 
 
 class AuditCallback(pl.Callback):
@@ -57,7 +57,7 @@ class AuditCallback(pl.Callback):
             return
         self._counted = True
         try:
-            self._count = count_flops(pl_module, batch)
+            self._count = flops_of(pl_module, batch)
         except Exception as error:  # a model the meta device can't run must not stop its training
             self.uncounted_ops = (f"all: {type(error).__name__} on the meta device",)
         else:
@@ -137,26 +137,35 @@ class AuditCallback(pl.Callback):
             self.flops += operations * batch_size_of(batch) // self._count.batch_size
 
 
-class ReportCallback(pl.Callback):
-    """Reports the validation metric after every epoch and stops the training when the answer is to prune.
+class TrialCallback(AuditCallback):
+    """Also reports the validation metric after every epoch, and stops the training when the answer is to prune.
 
     Args:
+        activity: The marks of this process.
+        account: The account of the training, without a phase.
         metric: Name of the logged metric.
         report: Called with (epoch, value); answers whether to prune.
+
+    Attributes:
+        pruned: Whether the training was stopped.
     """
 
-    def __init__(self, metric: str, report: Callable[[int, float], bool]) -> None:
+    def __init__(self, activity: Activity, account: str, metric: str, report: Callable[[int, float], bool]) -> None:
+        super().__init__(activity, account)
         self._metric = metric
         self._report = report
         self.pruned = False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report the metric of this epoch."""
-        if trainer.sanity_checking or self._metric not in trainer.callback_metrics:
-            return
-        if self._report(trainer.current_epoch, metric_value(trainer.callback_metrics, self._metric)):
+        if (
+            not trainer.sanity_checking
+            and self._metric in trainer.callback_metrics
+            and self._report(trainer.current_epoch, metric_value(trainer.callback_metrics, self._metric))
+        ):
             self.pruned = True
             trainer.should_stop = True
+        super().on_validation_end(trainer, pl_module)
 
 
 def metric_value(metrics: Mapping[str, Any], name: str) -> float:

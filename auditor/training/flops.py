@@ -87,6 +87,46 @@ def _random_numbers_kept() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
+_counts: dict[tuple[Any, ...], FlopCount] = {}
+
+
+def flops_of(module: pl.LightningModule, batch: Any) -> FlopCount:
+    """The operations of a batch, counted once per architecture and batch shape in this process.
+
+    Modules are of one architecture where their submodules, the shapes of their parameters and buffers, and their public
+    settings agree. Fractions on the LightningModule itself (a learning rate) do not count as settings.
+
+    Raises:
+        Exception: as :func:`count_flops`.
+    """
+    key = (_architecture(module), _shapes(batch))
+    if key not in _counts:
+        _counts[key] = count_flops(module, batch)
+    return _counts[key]
+
+
+def _architecture(module: pl.LightningModule) -> tuple[Any, ...]:
+    parts: list[Any] = []
+    for name, part in module.named_modules():
+        plain = (bool, int, str, tuple) if part is module else (bool, int, str, tuple, float)
+        settings = {k: v for k, v in vars(part).items() if isinstance(v, plain) and not k.startswith("_")}
+        shapes = [(k, tuple(t.shape)) for k, t in (*part._parameters.items(), *part._buffers.items()) if t is not None]
+        parts.append((name, type(part), repr(settings), repr(shapes)))
+    return tuple(parts)
+
+
+def _shapes(batch: Any) -> Any:
+    import torch
+
+    if isinstance(batch, torch.Tensor):
+        return (tuple(batch.shape), batch.dtype)
+    if isinstance(batch, dict):
+        return tuple((key, _shapes(value)) for key, value in batch.items())
+    if isinstance(batch, list | tuple):
+        return tuple(map(_shapes, batch))
+    return type(batch)
+
+
 def batch_size_of(batch: Any) -> int:
     """Samples in a batch: first dimension of its first tensor; 1 where there is none."""
     import torch

@@ -16,7 +16,7 @@ from auditor.domain.errors import one_line
 from auditor.domain.study import TrialState
 from auditor.metering.activity import Activity
 from auditor.ports import SearchSpace
-from auditor.training.callback import AuditCallback, ReportCallback, metric_value
+from auditor.training.callback import AuditCallback, TrialCallback, metric_value
 from auditor.training.result import TrainingResult
 
 
@@ -67,8 +67,8 @@ def run_training(
     Returns:
         The result; an exception of the user's code becomes the state ``failed``.
     """
-    audit = AuditCallback(activity, account)
-    reporter = ReportCallback(space.metric, report) if report is not None else None
+    trial = TrialCallback(activity, account, space.metric, report) if report is not None else None
+    audit = trial or AuditCallback(activity, account)
     with activity.working_for(f"{account}/{Phase.SETUP.value}"):
         try:
             pl.seed_everything(seed, workers=False, verbose=False)
@@ -81,12 +81,12 @@ def run_training(
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
-                callbacks=[audit] if reporter is None else [reporter, audit],
+                callbacks=[audit],
                 plugins=[LightningEnvironment()],
             )
             module, data = space.module(params), space.data(params)
             trainer.fit(module, datamodule=data)
-            if reporter is not None and reporter.pruned:
+            if trial is not None and trial.pruned:
                 return _result(TrialState.PRUNED, audit)
             value = metric_value(trainer.callback_metrics, space.metric)
             if not math.isfinite(value):

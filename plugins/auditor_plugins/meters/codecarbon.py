@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,7 @@ class CodeCarbonMeter:
             experiment_name="nas-auditor",
             metadata=None,
         )
+        self._guard()
         self._tracker.start()
         components = [_describe(part) for part in self._tracker._hardware]
         if not self._totals:  # start() swallows every exception
@@ -83,12 +85,28 @@ class CodeCarbonMeter:
         """Cumulative microjoules by component, as of the tracker's last measurement."""
         return dict(self._totals)
 
+    def sample(self) -> None:
+        """Measure now; its totals reach ``tick`` as those of the regular measurements do."""
+        if self._tracker is not None:
+            self._tracker._measure_power_and_energy()
+
     def stop(self) -> None:
         """Stop the tracker."""
         if self._tracker is not None:
             self._tick = None
             self._tracker.stop()
             self._tracker = None
+
+    def _guard(self) -> None:
+        """Let one thread measure at a time: two would both count the energy since the last measurement."""
+        measure, lock = self._tracker._measure_power_and_energy, threading.Lock()
+
+        def measure_alone() -> None:
+            with lock:
+                measure()
+
+        self._tracker._measure_power_and_energy = measure_alone
+        self._tracker._scheduler.function = measure_alone
 
     def _receive(self, total: Any) -> None:
         latest = {

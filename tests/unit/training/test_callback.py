@@ -7,7 +7,7 @@ import pytest
 import pytorch_lightning as pl
 
 from auditor.metering.activity import Activity
-from auditor.training.callback import AuditCallback, ReportCallback, metric_value
+from auditor.training.callback import AuditCallback, TrialCallback, metric_value
 from unit.training.marks import ACCOUNT, accounts, activity_in, phases
 from unit.training.nets import THIRD_PARTY, Data, Net
 
@@ -157,36 +157,38 @@ class TestCounting:
 
 
 class TestReports:
-    def reporter(self, prune: Callable[[int], bool]) -> tuple[ReportCallback, list[tuple[int, float]]]:
+    def reporter(
+        self, activity: Activity, prune: Callable[[int], bool]
+    ) -> tuple[TrialCallback, list[tuple[int, float]]]:
         reports: list[tuple[int, float]] = []
 
         def report(step: int, value: float) -> bool:
             reports.append((step, value))
             return prune(step)
 
-        return ReportCallback("val_acc", report), reports
+        return TrialCallback(activity, ACCOUNT, "val_acc", report), reports
 
-    def test_every_epoch_is_reported(self) -> None:
-        reporter, reports = self.reporter(lambda _: False)
+    def test_every_epoch_is_reported(self, activity: Activity) -> None:
+        reporter, reports = self.reporter(activity, lambda _: False)
         trainer(reporter, max_epochs=3).fit(Net(), Data())
         assert reports == [(0, 0.5), (1, 0.75), (2, 1.0)]
         assert not reporter.pruned
 
-    def test_pruning_stops_the_training(self) -> None:
-        reporter, reports = self.reporter(lambda step: step == 1)
+    def test_pruning_stops_the_training(self, activity: Activity) -> None:
+        reporter, reports = self.reporter(activity, lambda step: step == 1)
         made = trainer(reporter, max_epochs=5)
         made.fit(Net(), Data())
         assert [step for step, _ in reports] == [0, 1]
         assert made.global_step == 4
         assert reporter.pruned
 
-    def test_sanity_validation_is_not_reported(self) -> None:
-        reporter, reports = self.reporter(lambda _: False)
+    def test_sanity_validation_is_not_reported(self, activity: Activity) -> None:
+        reporter, reports = self.reporter(activity, lambda _: False)
         trainer(reporter, num_sanity_val_steps=1).fit(Net(), Data())
         assert [step for step, _ in reports] == [0]
 
-    def test_a_metric_that_is_not_logged_is_not_reported(self) -> None:
-        reporter, reports = self.reporter(lambda _: True)
+    def test_a_metric_that_is_not_logged_is_not_reported(self, activity: Activity) -> None:
+        reporter, reports = self.reporter(activity, lambda _: True)
         trainer(reporter, max_epochs=2).fit(Net(metric="other"), Data())
         assert reports == []
         assert not reporter.pruned

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from auditor.training.flops import batch_size_of, count_flops
+from auditor.training.flops import batch_size_of, count_flops, flops_of
 from unit.training.nets import THIRD_PARTY, Data, Net
 
 pytestmark = THIRD_PARTY
@@ -198,3 +198,36 @@ def test_reading_a_value_can_not_be_counted() -> None:
 
     with pytest.raises(RuntimeError):
         count_flops(Reads(nn.Linear(4, 3)), torch.zeros(8, 4))
+
+
+class TestOncePerArchitecture:
+    def test_the_learning_rate_does_not_matter(self) -> None:
+        first, second = Sums(nn.Linear(6, 5)), Sums(nn.Linear(6, 5))
+        first.lr, second.lr = 0.1, 0.2
+        assert flops_of(first, torch.zeros(8, 6)) is flops_of(second, torch.zeros(8, 6))
+
+    def test_another_shape_is_counted_anew(self) -> None:
+        counts = [
+            flops_of(Sums(nn.Linear(6, width)), torch.zeros(size, 6)).forward for width in (5, 7) for size in (8, 16)
+        ]
+        assert counts == [2 * 6 * width * size for width in (5, 7) for size in (8, 16)]
+
+    def test_a_setting_that_changes_no_shape_of_a_parameter_is_counted_anew(self) -> None:
+        near, far = (
+            flops_of(Sums(nn.Conv2d(1, 4, 3, stride=stride)), torch.zeros(2, 1, 9, 9)).forward for stride in (2, 3)
+        )
+        assert near > far
+
+    def test_a_setting_of_the_module_itself_is_counted_anew(self) -> None:
+        class Repeats(Sums):
+            def __init__(self, times: int) -> None:
+                super().__init__(nn.Linear(4, 4))
+                self.times = times
+
+            def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+                for _ in range(self.times):
+                    batch = self.net(batch)
+                return batch.sum()
+
+        once, thrice = (flops_of(Repeats(times), torch.zeros(8, 4)).forward for times in (1, 3))
+        assert thrice == 3 * once
