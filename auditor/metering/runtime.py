@@ -181,6 +181,10 @@ class AgentHandle:
 
 def nudge_agent() -> None:
     """Ask the agent of this node for a reading now, and to let go of processes that withdrew their registration."""
+    probe = Lease()
+    if probe.acquire():  # nobody holds it: the pid in the file, if any, is of a process long gone
+        probe.release()
+        return
     try:
         os.kill(int((runtime_dir() / "lease").read_text()), signal.SIGUSR1)
     except (OSError, ValueError):  # no agent: nobody to ask
