@@ -39,6 +39,7 @@ _OPTUNA = {
     TrialState.FAILED: OptunaState.FAIL,
     TrialState.LOST: OptunaState.FAIL,
 }
+_DIED = "the worker died"
 _FRESH_SEED = 1_000_000  # evaluation seeds begin here, apart from those of trials
 
 
@@ -58,7 +59,6 @@ class CoordinatorSettings:
         retries: How often a lost trial is tried again.
         baselines: Names of the baselines.
         evaluation_seeds: Fresh seeds for winner and default; 0: no evaluation.
-        storage: Optuna storage URL; ``None``: a journal in the study folder.
     """
 
     folder: Path
@@ -72,7 +72,6 @@ class CoordinatorSettings:
     retries: int
     baselines: tuple[str, ...]
     evaluation_seeds: int
-    storage: str | None = None
 
 
 class Coordinator:
@@ -95,7 +94,7 @@ class Coordinator:
         self._space: SearchSpace = load_space(settings.space)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(
-            storage=settings.storage or _journal_storage(folder.optuna_journal),
+            storage=_journal_storage(folder.optuna_journal),
             sampler=make_sampler(settings.sampler, settings.seed),
             pruner=make_pruner(settings.pruner),
             study_name=settings.study,
@@ -160,22 +159,7 @@ class Coordinator:
             self._settle(job.trial, job.attempt, result)
         else:
             self._runs_done += 1
-            self._journal.append(
-                RunRecord(
-                    t=time.monotonic_ns(),
-                    begin_ns=begin_ns,
-                    kind=job.kind,
-                    name=job.name,
-                    state=result.state.value,
-                    seed=job.seed if job.kind == "evaluation" else None,
-                    trial=job.trial,
-                    value=result.value,
-                    test_value=result.test_value,
-                    flops=result.flops,
-                    uncounted_ops=result.uncounted_ops,
-                    error=result.error,
-                )
-            )
+            self._write_run(job, begin_ns, result)
 
     def lost(self, worker: str) -> None:
         """A worker died: close its attempt, and hand its training out again where retries are left."""
@@ -187,18 +171,7 @@ class Coordinator:
             return
         again = self._runs if job.kind == "baseline" else self._evaluations
         retries = self._settings.retries
-        self._journal.append(
-            RunRecord(
-                t=time.monotonic_ns(),
-                begin_ns=begin_ns,
-                kind=job.kind,
-                name=job.name,
-                state=TrialState.LOST.value,
-                seed=job.seed if job.kind == "evaluation" else None,
-                trial=job.trial,
-                error="the worker died",
-            )
-        )
+        self._write_run(job, begin_ns, TrainingResult(state=TrialState.LOST, error=_DIED))
         if again is not None and job.attempt < retries:
             again.appendleft(replace(job, attempt=job.attempt + 1))
         else:
@@ -307,6 +280,24 @@ class Coordinator:
         )
         self._tell(number, result.state, result.value)
 
+    def _write_run(self, job: Job, begin_ns: int, result: TrainingResult) -> None:
+        self._journal.append(
+            RunRecord(
+                t=time.monotonic_ns(),
+                begin_ns=begin_ns,
+                kind=job.kind,
+                name=job.name,
+                state=result.state.value,
+                seed=job.seed if job.kind == "evaluation" else None,
+                trial=job.trial,
+                value=result.value,
+                test_value=result.test_value,
+                flops=result.flops,
+                uncounted_ops=result.uncounted_ops,
+                error=result.error,
+            )
+        )
+
     def _lose(self, number: int, attempt: int, end_ns: int | None = None) -> None:
         final = attempt > self._settings.retries
         self._journal.append(
@@ -316,7 +307,7 @@ class Coordinator:
                 attempt=attempt,
                 state=TrialState.LOST.value,
                 final=final,
-                error="the worker died",
+                error=_DIED,
             )
         )
         if final:
