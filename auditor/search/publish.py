@@ -34,10 +34,9 @@ def publish(reader: StudyReader, parameters: Parameters, policy: str) -> dict[st
 
 
 def preload() -> None:
-    """Import what :func:`publish` and the terminal view need, while there is something to wait for."""
+    """Import what :func:`publish` needs, while there is something to wait for."""
     import jinja2  # noqa: F401
     import pyarrow.parquet  # noqa: F401
-    import rich.table  # noqa: F401
 
 
 def write_ledger(path: Path, ledger: Ledger) -> None:
