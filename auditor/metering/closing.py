@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,21 +23,15 @@ from auditor.domain.study import Attempt, Finding, Run, Severity, StudyRecord, T
 from auditor.metering.activity import node_name
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.journal import JournalReader
+from auditor.metering.parts import PARTS, Marks, Readings, SearchLog
 from auditor.metering.processes import boot_id
 from auditor.metering.records import (
     AttemptRecord,
-    Closed,
-    ComponentRecord,
-    Finished,
-    Gone,
     Header,
     Mark,
-    NodeRecord,
     OutcomeRecord,
     Reading,
-    Record,
     RunRecord,
-    Seal,
     Seen,
     StepRecord,
 )
@@ -47,76 +39,7 @@ from auditor.metering.records import (
 _DAMAGED = Severity.WARNING
 
 
-@dataclass(slots=True)
-class _Readings:
-    """Journal of a node agent."""
-
-    header: Header
-    node: NodeRecord | None = None
-    components: list[ComponentRecord] = field(default_factory=list)
-    seen: dict[str, Seen] = field(default_factory=dict)
-    gone: dict[str, int] = field(default_factory=dict)
-    readings: list[Reading] = field(default_factory=list)
-    closed: int | None = None
-
-    def add(self, records: Iterable[Record]) -> None:
-        for record in records:
-            match record:
-                case Reading():
-                    self.readings.append(record)
-                case Seen():
-                    self.seen[record.key] = record
-                case Gone():
-                    self.gone[record.key] = record.t
-                case ComponentRecord():
-                    self.components.append(record)
-                case NodeRecord():
-                    self.node = record
-                case Closed():
-                    self.closed = record.t
-                case _:
-                    pass
-
-
-@dataclass(slots=True)
-class _Marks:
-    """Journal of an activity."""
-
-    header: Header
-    marks: list[Mark] = field(default_factory=list)
-    closed: int | None = None
-    seals: list[int] = field(default_factory=list)
-    finished: list[int] = field(default_factory=list)
-
-    def add(self, records: Iterable[Record]) -> None:
-        for record in records:
-            match record:
-                case Mark():
-                    self.marks.append(record)
-                case Closed():
-                    self.closed = record.t
-                case Seal():
-                    self.seals.append(record.t)
-                case Finished():
-                    self.finished.append(record.t)
-                case _:
-                    pass
-
-
-@dataclass(slots=True)
-class _Search:
-    """Journal of a coordinator."""
-
-    header: Header
-    records: list[AttemptRecord | StepRecord | OutcomeRecord | RunRecord] = field(default_factory=list)
-
-    def add(self, records: Iterable[Record]) -> None:
-        for record in records:
-            if isinstance(record, AttemptRecord | StepRecord | OutcomeRecord | RunRecord):
-                self.records.append(record)
-
-
-_Part = TypeVar("_Part", _Readings, _Marks, _Search)
+_Part = TypeVar("_Part", Readings, Marks, SearchLog)
 
 
 class StudyReader:
@@ -131,7 +54,7 @@ class StudyReader:
         self.folder = folder
         self.file: StudyFile = folder.read_study()
         self._readers: dict[Path, JournalReader] = {}
-        self._parts: dict[Path, _Readings | _Marks | _Search] = {}
+        self._parts: dict[Path, Readings | Marks | SearchLog] = {}
         self._damaged: list[Finding] = []
 
     def refresh(self) -> None:
@@ -151,14 +74,14 @@ class StudyReader:
             if reader.header is None:
                 continue
             if path not in self._parts:
-                self._parts[path] = _PARTS.get(reader.header.role, _Marks)(reader.header)
+                self._parts[path] = PARTS.get(reader.header.role, Marks)(reader.header)
             self._parts[path].add(records)
 
     @property
     def last_reading(self) -> Reading | None:
         """The newest reading of this node."""
         place = (node_name(), boot_id())
-        here = [p for p in self._of(_Readings) if (p.header.node, p.header.boot) == place]
+        here = [p for p in self._of(Readings) if (p.header.node, p.header.boot) == place]
         return max((part.readings[-1] for part in here if part.readings), key=lambda r: r.t, default=None)
 
     @property
@@ -172,7 +95,7 @@ class StudyReader:
         """Joules metered since the first reading, all nodes, and watts over the last interval; ``None`` before it."""
         total_uj = 0
         power_w: float | None = None
-        for part in self._of(_Readings):
+        for part in self._of(Readings):
             if len(part.readings) < 2:
                 continue
             first, before, last = part.readings[0], part.readings[-2], part.readings[-1]
@@ -192,7 +115,7 @@ class StudyReader:
         place = (node_name(), boot_id())
         while True:
             self.refresh()
-            newest = [p for p in self._of(_Readings) if (p.header.node, p.header.boot) == place][-1:]
+            newest = [p for p in self._of(Readings) if (p.header.node, p.header.boot) == place][-1:]
             if all(part.closed is not None for part in newest):
                 return True
             if time.monotonic() > until_s:
@@ -240,7 +163,7 @@ class StudyReader:
     def _sessions(self) -> list[Session]:
         """When a driver lived: from its process's start to its end, or to the last sign of it."""
         sessions = []
-        for marks in self._of(_Marks):
+        for marks in self._of(Marks):
             header = marks.header
             if not header.driver:
                 continue
@@ -254,12 +177,12 @@ class StudyReader:
             )
         return sorted(sessions, key=lambda s: s.start_ns)
 
-    def _readings_of(self, header: Header) -> list[_Readings]:
+    def _readings_of(self, header: Header) -> list[Readings]:
         place = (header.node, header.boot)
-        return [part for part in self._of(_Readings) if (part.header.node, part.header.boot) == place]
+        return [part for part in self._of(Readings) if (part.header.node, part.header.boot) == place]
 
-    def _last_driver(self) -> _Marks | None:
-        drivers = [part for part in self._of(_Marks) if part.header.driver]
+    def _last_driver(self) -> Marks | None:
+        drivers = [part for part in self._of(Marks) if part.header.driver]
         return max(drivers, key=lambda d: d.header.mono_ns + self._offset_ns(d.header), default=None)
 
     def _seal_ns(self) -> int | None:
@@ -271,10 +194,10 @@ class StudyReader:
         return driver.finished[-1] + self._offset_ns(driver.header) if driver and driver.finished else None
 
     def _traces(self) -> list[NodeTrace]:
-        marks = {(m.header.node, m.header.boot, m.header.key): m for m in self._of(_Marks)}
-        return [self._trace(part, marks) for part in self._of(_Readings) if part.readings]
+        marks = {(m.header.node, m.header.boot, m.header.key): m for m in self._of(Marks)}
+        return [self._trace(part, marks) for part in self._of(Readings) if part.readings]
 
-    def _trace(self, part: _Readings, marks: dict[tuple[str, str, str], _Marks]) -> NodeTrace:
+    def _trace(self, part: Readings, marks: dict[tuple[str, str, str], Marks]) -> NodeTrace:
         header = part.header
         readings = part.readings
         t_ns = np.array([r.t for r in readings], dtype=np.int64)
@@ -306,7 +229,7 @@ class StudyReader:
             offset_ns=self._offset_ns(header),
         )
 
-    def _activity(self, part: _Readings, seen: Seen, marks: _Marks | None) -> ActivityTrace:
+    def _activity(self, part: Readings, seen: Seen, marks: Marks | None) -> ActivityTrace:
         foreign = seen.study != self.file.uuid
         ends = [t for t in (part.gone.get(seen.key), marks.closed if marks else None) if t is not None]
         kept: list[Mark] = []
@@ -334,7 +257,7 @@ class StudyReader:
         params: dict[int, dict[str, object]] = {}
         steps: dict[int, dict[int, tuple[float, int]]] = defaultdict(dict)
         final: dict[int, tuple[TrialState, float | None]] = {}
-        for part in self._of(_Search):
+        for part in self._of(SearchLog):
             offset = self._offset_ns(part.header)
             for record in part.records:
                 match record:
@@ -379,7 +302,7 @@ class StudyReader:
 
     def _runs(self) -> tuple[Run, ...]:
         runs = []
-        for part in self._of(_Search):
+        for part in self._of(SearchLog):
             offset = self._offset_ns(part.header)
             for record in part.records:
                 if isinstance(record, RunRecord):
@@ -411,13 +334,6 @@ class StudyReader:
                 text = f"{reader.skipped} lines of journal {path.name} are no records this version knows."
                 findings.append(Finding(code="journal-records-skipped", severity=_DAMAGED, message=text))
         return findings
-
-
-_PARTS: dict[str, type[_Readings] | type[_Marks] | type[_Search]] = {
-    "readings": _Readings,
-    "marks": _Marks,
-    "search": _Search,
-}
 
 
 def _usage(readings: list[Reading], key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

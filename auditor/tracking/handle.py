@@ -78,6 +78,7 @@ class ProjectorHandle:
             with process.stdout as lines:
                 for line in lines:
                     self._lines.put(line.strip())
+        process.wait()  # its output ends a moment before it does
         self._lines.put(None)
 
     def _ask(self, request: str, answer: str) -> None:
@@ -98,7 +99,7 @@ class ProjectorHandle:
                 self.error = f"no answer within {_TIMEOUT_S:g} s"
                 return
             if line is None:
-                if self._process.poll() is not None:
+                if self._process.poll() is not None:  # else it was an earlier one that ended
                     self.error = self._last_words()
                     return
             elif line.startswith("uri "):

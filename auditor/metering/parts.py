@@ -1,0 +1,104 @@
+"""What each kind of journal says, sorted as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from auditor.metering.records import (
+    AttemptRecord,
+    Closed,
+    ComponentRecord,
+    Finished,
+    Gone,
+    Header,
+    Mark,
+    NodeRecord,
+    OutcomeRecord,
+    Reading,
+    Record,
+    RunRecord,
+    Seal,
+    Seen,
+    StepRecord,
+)
+
+
+@dataclass(slots=True)
+class Readings:
+    """Journal of a node agent."""
+
+    header: Header
+    node: NodeRecord | None = None
+    components: list[ComponentRecord] = field(default_factory=list)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
+    closed: int | None = None
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Sort in what was appended; records of other roles are left out."""
+        for record in records:
+            match record:
+                case Reading():
+                    self.readings.append(record)
+                case Seen():
+                    self.seen[record.key] = record
+                case Gone():
+                    self.gone[record.key] = record.t
+                case ComponentRecord():
+                    self.components.append(record)
+                case NodeRecord():
+                    self.node = record
+                case Closed():
+                    self.closed = record.t
+                case _:
+                    pass
+
+
+@dataclass(slots=True)
+class Marks:
+    """Journal of an activity."""
+
+    header: Header
+    marks: list[Mark] = field(default_factory=list)
+    closed: int | None = None
+    seals: list[int] = field(default_factory=list)
+    finished: list[int] = field(default_factory=list)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Sort in what was appended; records of other roles are left out."""
+        for record in records:
+            match record:
+                case Mark():
+                    self.marks.append(record)
+                case Closed():
+                    self.closed = record.t
+                case Seal():
+                    self.seals.append(record.t)
+                case Finished():
+                    self.finished.append(record.t)
+                case _:
+                    pass
+
+
+@dataclass(slots=True)
+class SearchLog:
+    """Journal of a coordinator."""
+
+    header: Header
+    records: list[AttemptRecord | StepRecord | OutcomeRecord | RunRecord] = field(default_factory=list)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Sort in what was appended; records of other roles are left out."""
+        for record in records:
+            if isinstance(record, AttemptRecord | StepRecord | OutcomeRecord | RunRecord):
+                self.records.append(record)
+
+
+PARTS: dict[str, type[Readings] | type[Marks] | type[SearchLog]] = {
+    "readings": Readings,
+    "marks": Marks,
+    "search": SearchLog,
+}
+"""By the role in a journal's header."""
