@@ -283,7 +283,7 @@ def test_a_study_let_go_may_come_back_to_the_same_agent(tmp_path: Path, runtime_
         line(child)
         line(child)
         handle.ensure()
-        wait(lambda count=count: len(list(folder.journals.glob("readings-*.jsonl"))) == count)  # type: ignore[misc]
+        wait(lambda count=count: len(list(folder.journals.glob("readings-*.jsonl"))) == count)
         key = next(iter(registrations()))
         (runtime_dir / "processes" / f"{key}.json").unlink()
         nudge_agent()

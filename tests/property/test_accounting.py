@@ -257,7 +257,7 @@ def header(role: str, pid: int, at_ns: int, **more: object) -> Header:
         "cpu_ns": 0,
         **more,
     }
-    return Header(**fields)  # type: ignore[arg-type]
+    return Header(**fields)
 
 
 Journals = dict[str, list[Record]]

@@ -108,4 +108,4 @@ def test_a_trial_ends_with_its_last_attempt() -> None:
 def test_values_are_frozen() -> None:
     books = Books(policy="reserved", accounts={}, metered_uj=0)
     with pytest.raises(FrozenInstanceError):
-        books.metered_uj = 1  # type: ignore[misc]
+        books.metered_uj = 1

@@ -253,7 +253,7 @@ def attempt(trial: int, number: int, seconds: float, **params: object) -> Attemp
 
 
 def outcome(trial: int, number: int, seconds: float, state: str, **more: object) -> OutcomeRecord:
-    return OutcomeRecord(t=at(seconds), trial=trial, attempt=number, state=state, **more)  # type: ignore[arg-type]
+    return OutcomeRecord(t=at(seconds), trial=trial, attempt=number, state=state, **more)
 
 
 def trials(folder: StudyFolder) -> dict[int, Trial]:
@@ -413,7 +413,7 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     folder = study(tmp_path)
     first, *rest = agent(reading(0, 0), reading(1, 5))
     reader = StudyReader(folder)
-    with JournalWriter(folder.journals / "a.jsonl", first) as writer:  # type: ignore[arg-type]
+    with JournalWriter(folder.journals / "a.jsonl", first) as writer:
         writer.append(*rest)
         reader.refresh()
         assert reader.energy_and_power() == (5.0, 5.0)
@@ -455,10 +455,10 @@ def test_parameters_come_back(tmp_path: Path) -> None:
     factor = {"g_per_kwh": 50.0, "source": "user", "year": None, "kind": "average", "scope": "FRA"}
     file = folder.read_study()
     about = {"uuid": "u", "config": {}, "versions": {}, "hardware": {}, "study": file.study}
-    folder.write_study(StudyFile(parameters={"pue": 1.2, "factor": factor}, **about))  # type: ignore[arg-type]
+    folder.write_study(StudyFile(parameters={"pue": 1.2, "factor": factor}, **about))
     expected = Parameters(pue=1.2, factor=CarbonFactor(g_per_kwh=50.0, source="user", scope="FRA"))
     assert StudyReader(folder).parameters == expected
-    folder.write_study(StudyFile(parameters={}, **about))  # type: ignore[arg-type]
+    folder.write_study(StudyFile(parameters={}, **about))
     assert StudyReader(folder).parameters == Parameters()
 
 
