@@ -19,12 +19,18 @@ class Component:
     """A separately metered part of a node, as a meter describes it.
 
     Attributes:
-        name: ``cpu``, ``ram``, ``gpu`` or ``gpu:<uuid>``; components of one meter are disjoint.
+        name: ``cpu``, ``ram``, ``platform`` (the rest of a machine), ``gpu`` (the sum of all) or ``gpu:<uuid>``;
+            components of one meter are disjoint.
         provenance: How its energy is measured.
         static_w: Power without load in watts, where the meter's model states one.
         low_w: Least power the component could really draw, in watts; ``None``: no bound known.
         high_w: Most power it could draw, in watts; ``None``: no bound known.
         detail: What exactly is read, for people.
+        counter: Identity of the hardware counter whose absolute value the readings are (to its wrap), the same for
+            every meter of this boot that reads it; so another meter can go on where this one stopped. Empty where
+            the readings only mean something within one run of the meter.
+        wrap_uj: Where that counter begins again at 0; ``None``: it never does.
+        attributable: Whether it can be known which process used it; MIG instances of a GPU share one energy figure.
     """
 
     name: str
@@ -33,6 +39,9 @@ class Component:
     low_w: float | None = None
     high_w: float | None = None
     detail: str = ""
+    counter: str = ""
+    wrap_uj: int | None = None
+    attributable: bool = True
 
 
 @runtime_checkable
@@ -66,6 +75,18 @@ class Meter(Protocol):
 
     def stop(self) -> None:
         """Stop metering; may be called twice."""
+
+
+@runtime_checkable
+class ProcessUsage(Protocol):
+    """What a meter may know beside energy: who used its devices. Optional; a :class:`Meter` has it or has not."""
+
+    def process_ns(self) -> Mapping[str, Mapping[int, int]]:
+        """Nanoseconds of whole devices that processes used since the meter started, cumulative, never decreasing.
+
+        By component, then by process id (half of a GPU's multiprocessors for a second: 5e8). A component is left out
+        while its driver can't tell.
+        """
 
 
 class Clock(Protocol):
