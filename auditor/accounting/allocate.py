@@ -1,29 +1,32 @@
 """Charging every metered microjoule of a node to exactly one account.
 
 Per interval and component with metered energy E over dt: the static part S = min(E, static_w * dt) goes by slots
-reserved (policy ``reserved``) or to idle (``direct``); the dynamic part D = E - S goes by usage. The activity's share
-is split over its phases: the static part by time, since a reservation is held whatever the process does; the dynamic
-part by the process's own CPU time, or by time where it used none. Everything is integer microjoules by largest
+reserved (policy ``reserved``) or to idle (``direct``); the dynamic part D = E - S goes by usage: CPU time of process
+trees, resident bytes, device time of a GPU; where the readings record none, by reservation. The activity's share is
+split over its phases: what was reserved by time, since a reservation is held whatever the process does; dynamic CPU
+energy by the process's own CPU time, or by time where it used none. Everything is integer microjoules by largest
 remainder, so the charges of an interval sum to it exactly.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.accounting.apportion import apportion
+from auditor.accounting.reservations import Reservations, reservations_of
 from auditor.accounting.segments import Segments, account_at, cut
-from auditor.accounting.trace import NodeTrace
+from auditor.accounting.trace import ComponentTrace, NodeTrace
+from auditor.accounting.usage import UsageRows, usage_of
 from auditor.domain.accounts import node_account
 
 Int64 = NDArray[np.int64]
 
 _NS_PER_US = 1_000
-_MILLI = 1_000
 
 
 class Policy(StrEnum):
@@ -43,7 +46,10 @@ class Charges:
         account: Index into ``accounts``.
         energy_uj: Microjoules, above 0.
         accounts: Account names.
+        by_policy: Microjoules by account under each policy, ``(a,)``; the columns are those of the policy asked for.
         cpu_us: CPU microseconds that processes themselves used while they worked for each account, ``(a,)``.
+        shared_by_lease_uj: Energy of GPUs that several held at once and whose driver told no usage, by component.
+        phases_by_time_uj: GPU energy of intervals in which its user worked for several accounts, by component.
     """
 
     interval: Int64
@@ -51,83 +57,38 @@ class Charges:
     account: Int64
     energy_uj: Int64
     accounts: tuple[str, ...]
+    by_policy: Mapping[Policy, Int64]
     cpu_us: Int64
+    shared_by_lease_uj: Mapping[str, int] = field(default_factory=dict)
+    phases_by_time_uj: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reservations:
-    """Slot-time: weights of the segments, and of what nobody reserved, per interval."""
-
-    segment: Int64
-    holder_weight: Int64  # (i, h) weight of what each holder of the whole node has of the rest
-    idle: Int64
-
-
-def allocate(trace: NodeTrace, policy: Policy = Policy.RESERVED) -> Charges:
+def allocate(trace: NodeTrace, policy: Policy = Policy.RESERVED, segments: Segments | None = None) -> Charges:
     """Charge the energy of all intervals of a trace; the sum over an interval and component is its energy exactly.
 
     Args:
         trace: One node's unbroken readings, with its activities.
-        policy: How static energy is shared.
+        policy: How static energy is shared in the columns; both policies are summed.
+        segments: Its activities, cut by :func:`accounts_cut`; ``None``: they are cut here.
 
     Source: the allocation of METHODS; static power by reservation as in SCI (ISO/IEC 21031).
     """
-    idle, foreign, unexplained = (node_account(trace.node, p) for p in ("idle", "foreign", "unexplained"))
-    segments = cut(trace, (idle, foreign, unexplained))
-    posting = _Posting(segments)
-    intervals = len(trace.t_ns) - 1
-    if intervals > 0:
-        duration_us = np.diff(trace.t_ns // _NS_PER_US)
-        reservations = {
-            "cpu": _reserve(trace, segments, [a.cpu_slots for a in trace.activities], trace.cpu_slots, duration_us),
-            "gpu": _reserve(trace, segments, [a.gpu_slots for a in trace.activities], trace.gpu_slots, duration_us),
-        }
+    work = _Allocation(trace, segments or accounts_cut(trace))
+    if len(trace.t_ns) > 1:
         for number, component in enumerate(trace.components):
-            energy = np.diff(component.energy_uj)
-            if (energy < 0).any():
-                raise ValueError(f"{component.name} on {trace.node}: cumulative energy decreases")
-            kind = component.name.partition(":")[0]
-            slots = reservations["gpu" if kind == "gpu" else "cpu"]
-            if kind == "ram":  # memory in use is not recorded: all of it goes by reservation
-                static = energy
-            else:
-                static = np.minimum(energy, np.rint((component.static_w or 0.0) * duration_us).astype(np.int64))
-            if policy is Policy.RESERVED:
-                _charge_reserved(posting, number, static, segments, slots, trace, idle)
-            else:
-                posting.add(np.arange(intervals), number, posting.index[idle], static)
-            if kind == "cpu":
-                _charge_by_usage(posting, number, energy - static, segments, trace, foreign, unexplained)
-            else:
-                _charge_reserved(posting, number, energy - static, segments, slots, trace, idle)
-    return posting.charges()
+            work.charge(number, component)
+    return work.charges(policy)
 
 
-def reserved_slot_s(trace: NodeTrace) -> dict[str, float]:
-    """Slot-seconds that activities reserved on a node, by kind; at most what the node has."""
-    segments = cut(trace)
-    duration_us = np.diff(trace.t_ns // _NS_PER_US)
-    result = {}
-    for kind, slots, capacity in (
-        ("cpu", [a.cpu_slots for a in trace.activities], trace.cpu_slots),
-        ("gpu", [a.gpu_slots for a in trace.activities], trace.gpu_slots),
-    ):
-        if not len(segments.activity) or not any(slots):
-            continue
-        held = np.zeros(len(duration_us), dtype=np.float64)
-        np.add.at(held, segments.interval, np.array(slots)[segments.activity] * segments.duration_us)
-        result[kind] = float(np.minimum(held, capacity * duration_us).sum() / 1e6)
-    return result
+def accounts_cut(trace: NodeTrace) -> Segments:
+    """Segments of a trace whose account index has the accounts of the node too."""
+    return cut(trace, tuple(node_account(trace.node, p) for p in ("idle", "foreign", "unexplained")))
 
 
 class _Posting:
     """Collects charges; zero charges are dropped."""
 
-    def __init__(self, segments: Segments) -> None:
-        self.accounts = segments.accounts
-        self.index = {name: position for position, name in enumerate(segments.accounts)}
-        self._cpu_us = np.zeros(len(segments.accounts), dtype=np.int64)
-        np.add.at(self._cpu_us, segments.account, segments.own_us)
+    def __init__(self) -> None:
         self._rows: list[tuple[Int64, Int64, Int64, Int64]] = []
 
     def add(self, interval: Int64, component: int, account: Int64 | int, energy: Int64) -> None:
@@ -137,109 +98,151 @@ class _Posting:
             (interval[keep], np.full(int(keep.sum()), component, dtype=np.int64), accounts[keep], energy[keep])
         )
 
-    def charges(self) -> Charges:
-        columns = [
-            np.concatenate([row[c] for row in self._rows]) if self._rows else np.zeros(0, dtype=np.int64)
-            for c in range(4)
-        ]
+    def columns(self, *others: _Posting) -> list[Int64]:
+        rows = [row for posting in (self, *others) for row in posting._rows]
+        return [np.concatenate([r[c] for r in rows]) if rows else np.zeros(0, dtype=np.int64) for c in range(4)]
+
+
+class _Allocation:
+    """The charges of one trace while they are made; dynamic energy goes the same way under both policies."""
+
+    def __init__(self, trace: NodeTrace, segments: Segments) -> None:
+        self._trace = trace
+        self._segments = segments
+        self._index = {name: position for position, name in enumerate(segments.accounts)}
+        self._idle, self._foreign, self._unexplained = (
+            self._index[node_account(trace.node, p)] for p in ("idle", "foreign", "unexplained")
+        )
+        self._intervals = np.arange(max(0, len(trace.t_ns) - 1))
+        self._duration_us = np.diff(trace.t_ns // _NS_PER_US)
+        self._dynamic = _Posting()
+        self._static = {policy: _Posting() for policy in Policy}
+        self._shared_by_lease: dict[str, int] = {}
+        self._phases_by_time: dict[str, int] = {}
+
+    def charge(self, number: int, component: ComponentTrace) -> None:
+        """Charge all intervals of a component."""
+        energy = np.diff(component.energy_uj)
+        if (energy < 0).any():
+            raise ValueError(f"{component.name} on {self._trace.node}: cumulative energy decreases")
+        if not component.attributable:
+            self._dynamic.add(self._intervals, number, self._unexplained, energy)
+            return
+        usage = usage_of(self._trace, component)
+        slots = reservations_of(self._trace, self._segments, component)
+        if component.kind not in {"cpu", "gpu"} and usage is None:  # it goes by reservation, whatever it is
+            static = energy
+        else:
+            static = np.minimum(energy, np.rint((component.static_w or 0.0) * self._duration_us).astype(np.int64))
+        self._by_reservation(self._static[Policy.RESERVED], number, static, slots)
+        self._static[Policy.DIRECT].add(self._intervals, number, self._idle, static)
+        dynamic = energy - static
+        if component.kind == "cpu" and usage is not None:
+            self._by_usage(number, component, dynamic, usage)
+            return
+        if usage is not None:
+            told = usage.known & (usage.used() + usage.others > 0)
+            self._by_usage(number, component, np.where(told, dynamic, 0), usage)
+            dynamic = np.where(told, 0, dynamic)
+        self._by_lease(number, component, dynamic, slots, usage)
+
+    def charges(self, policy: Policy) -> Charges:
+        """Everything charged so far."""
+        columns = self._dynamic.columns(self._static[policy])
+        accounts = self._segments.accounts
+        cpu_us = np.zeros(len(accounts), dtype=np.int64)
+        np.add.at(cpu_us, self._segments.account, self._segments.own_us)
+        sums = {}
+        for each, posting in self._static.items():
+            _, _, account, energy = self._dynamic.columns(posting)
+            sums[each] = np.zeros(len(accounts), dtype=np.int64)
+            np.add.at(sums[each], account, energy)
         return Charges(
             interval=columns[0],
             component=columns[1],
             account=columns[2],
             energy_uj=columns[3],
-            accounts=self.accounts,
-            cpu_us=self._cpu_us,
+            accounts=accounts,
+            by_policy=sums,
+            cpu_us=cpu_us,
+            shared_by_lease_uj=self._shared_by_lease,
+            phases_by_time_uj=self._phases_by_time,
         )
 
+    def _by_reservation(
+        self, posting: _Posting, number: int, energy: Int64, slots: Reservations, *, leases_first: bool = False
+    ) -> None:
+        """Split by slot-time; with ``leases_first`` what nobody reserved counts only where nobody reserved anything."""
+        holder, idle = slots.holder, slots.idle
+        if leases_first:
+            leased = slots.reserved > 0
+            holder, idle = np.where(leased[:, None], 0, holder), np.where(leased, 0, idle)
+        # someone must take it where no slot-time exists at all (two readings at one instant)
+        nobody = (slots.reserved + holder.sum(axis=1) + idle == 0).astype(np.int64)
+        group = np.concatenate([self._segments.interval, *([self._intervals] * (len(slots.holders) + 1))])
+        weight = np.concatenate([slots.segment, *holder.T, idle + nobody])
+        everywhere = np.ones(len(energy), dtype=np.int64)
+        payers = [self._index[self._trace.activities[h].base_account] for h in slots.holders]
+        account = np.concatenate(
+            [self._segments.account, *(payer * everywhere for payer in payers), self._idle * everywhere]
+        )
+        posting.add(group, number, account, apportion(energy, group, weight, account))
 
-def _reserve(
-    trace: NodeTrace, segments: Segments, slots: list[float], capacity: float, duration_us: Int64
-) -> _Reservations:
-    """Slot-time in milli-slot microseconds; where reservations exceed the slots they are divided by their sum."""
-    milli = np.array([round(s * _MILLI) for s in slots], dtype=np.int64)
-    weight = milli[segments.activity] * segments.duration_us if len(milli) else np.zeros(0, dtype=np.int64)
-    reserved = np.zeros(len(duration_us), dtype=np.int64)
-    np.add.at(reserved, segments.interval, weight)
-    rest = np.maximum(round(capacity * _MILLI) * duration_us - reserved, 0)
-    holders = [a for a in trace.activities if a.holds_rest]
-    overlap_us = np.zeros((len(duration_us), len(holders)), dtype=np.int64)
-    for column, holder in enumerate(holders):
-        begin = np.maximum(trace.t_ns[:-1], holder.begin_ns)
-        end = trace.t_ns[1:] if holder.end_ns is None else np.minimum(trace.t_ns[1:], holder.end_ns)
-        overlap_us[:, column] = np.maximum(end // _NS_PER_US - begin // _NS_PER_US, 0)
-    whole_us = np.maximum(np.maximum(duration_us, overlap_us.sum(axis=1)), 1)  # holders at one time share
-    held = np.floor(rest[:, None] * (overlap_us / whole_us[:, None])).astype(np.int64)
-    return _Reservations(weight, held, rest - held.sum(axis=1))
+    def _by_lease(
+        self, number: int, component: ComponentTrace, energy: Int64, slots: Reservations, usage: UsageRows | None
+    ) -> None:
+        """Dynamic energy whose users nobody tells: to who holds a lease, all of it where static power is known."""
+        self._by_reservation(
+            self._dynamic,
+            number,
+            energy,
+            slots,
+            leases_first=component.kind == "gpu" and component.static_w is not None,
+        )
+        if component.kind == "gpu":
+            held = slots.segment > 0
+            pairs = np.unique(np.stack([self._segments.interval[held], self._segments.activity[held]], axis=1), axis=0)
+            several = np.bincount(pairs[:, 0], minlength=len(energy)) > 1
+            if usage is not None:  # known that nobody computed: the split of a lease is right then
+                several &= ~usage.known
+            if (shared := int(energy[several].sum())) > 0:
+                self._shared_by_lease[component.name] = shared
 
+    def _by_usage(self, number: int, component: ComponentTrace, energy: Int64, usage: UsageRows) -> None:
+        """Split by usage; where nobody used anything it is unexplained."""
+        intervals, activities = len(energy), len(self._trace.activities)
+        unknown = (usage.used() + usage.others == 0).astype(np.int64)
+        group = np.concatenate([usage.interval, self._intervals, self._intervals])
+        weight = np.concatenate([usage.amount, usage.others, unknown])
+        rank = np.concatenate([usage.activity, np.repeat([activities, activities + 1], intervals)])
+        shares = apportion(energy, group, weight, rank)
+        rows = len(usage.interval)
+        self._dynamic.add(self._intervals, number, self._foreign, shares[rows : rows + intervals])
+        self._dynamic.add(self._intervals, number, self._unexplained, shares[rows + intervals :])
+        self._over_phases(number, component, usage, shares[:rows])
 
-def _charge_reserved(
-    posting: _Posting,
-    component: int,
-    energy: Int64,
-    segments: Segments,
-    slots: _Reservations,
-    trace: NodeTrace,
-    idle: str,
-) -> None:
-    intervals = np.arange(len(energy))
-    holders = [a for a in trace.activities if a.holds_rest]
-    # someone must take it where no slot-time exists at all (two readings at one instant)
-    nobody = np.zeros(len(energy), dtype=np.int64)
-    np.add.at(nobody, segments.interval, slots.segment)
-    nobody = (nobody + slots.holder_weight.sum(axis=1) + slots.idle == 0).astype(np.int64)
-    group = np.concatenate([segments.interval, *([intervals] * (len(holders) + 1))])
-    weight = np.concatenate([slots.segment, *slots.holder_weight.T, slots.idle + nobody])
-    account = np.concatenate(
-        [
-            segments.account,
-            *(np.full(len(energy), posting.index[h.base_account], dtype=np.int64) for h in holders),
-            np.full(len(energy), posting.index[idle], dtype=np.int64),
-        ]
-    )
-    posting.add(group, component, account, apportion(energy, group, weight, account))
-
-
-def _charge_by_usage(
-    posting: _Posting,
-    component: int,
-    energy: Int64,
-    segments: Segments,
-    trace: NodeTrace,
-    foreign: str,
-    unexplained: str,
-) -> None:
-    intervals, activities = len(energy), len(trace.activities)
-    usage_us = np.zeros((intervals, activities), dtype=np.int64)
-    for column, activity in enumerate(trace.activities):
-        seen_ns = np.maximum.accumulate(np.maximum(activity.tree_ns, 0))  # where not seen: what was seen before
-        usage_us[:, column] = np.diff(seen_ns // _NS_PER_US)
-    used_us = usage_us.sum(axis=1)
-    busy_us = np.diff(trace.busy_ns // _NS_PER_US) if trace.busy_ns is not None else used_us
-    foreign_us = np.maximum(busy_us - used_us, 0)
-    unknown = (used_us + foreign_us == 0).astype(np.int64)
-    weight = np.concatenate([usage_us, foreign_us[:, None], unknown[:, None]], axis=1)
-    members = activities + 2
-    group = np.repeat(np.arange(intervals), members)
-    rank = np.tile(np.arange(members), intervals)
-    shares = apportion(energy, group, weight.ravel(), rank).reshape(intervals, members)
-    posting.add(np.arange(intervals), component, posting.index[foreign], shares[:, -2])
-    posting.add(np.arange(intervals), component, posting.index[unexplained], shares[:, -1])
-    if activities:
-        _split_over_phases(posting, component, shares[:, :-2], segments, trace)
-
-
-def _split_over_phases(posting: _Posting, component: int, shares: Int64, segments: Segments, trace: NodeTrace) -> None:
-    intervals, activities = shares.shape
-    cell = segments.interval * activities + segments.activity
-    own, time = (np.zeros(intervals * activities, dtype=np.int64) for _ in range(2))
-    np.add.at(own, cell, segments.own_us)
-    np.add.at(time, cell, segments.duration_us)
-    weight = np.where(own[cell] > 0, segments.own_us, segments.duration_us)
-    totals = shares.ravel()
-    splittable = (own > 0) | (time > 0)
-    split = apportion(np.where(splittable, totals, 0), cell, weight, segments.account)
-    posting.add(segments.interval, component, segments.account, split)
-    for position in np.flatnonzero(~splittable & (totals > 0)).tolist():  # CPU time seen outside its life
-        interval, activity = divmod(position, activities)
-        account = account_at(trace.activities[activity], trace.t_ns[interval + 1 : interval + 2])[0]
-        posting.add(np.array([interval]), component, posting.index[account], totals[position : position + 1])
+    def _over_phases(self, number: int, component: ComponentTrace, usage: UsageRows, shares: Int64) -> None:
+        """Split each activity's share of an interval over the accounts it worked for meanwhile."""
+        segments, activities = self._segments, len(self._trace.activities)
+        cells, cell = np.unique(segments.interval * activities + segments.activity, return_inverse=True)
+        own, time, totals = (np.zeros(len(cells), dtype=np.int64) for _ in range(3))
+        np.add.at(own, cell, segments.own_us)
+        np.add.at(time, cell, segments.duration_us)
+        by_own = (own > 0) if component.kind == "cpu" else np.zeros(len(cells), dtype=bool)
+        weight = np.where(by_own[cell], segments.own_us, segments.duration_us)
+        splittable = by_own | (time > 0)
+        wanted = usage.interval * activities + usage.activity
+        place = np.minimum(np.searchsorted(cells, wanted), max(0, len(cells) - 1))
+        found = (cells[place] == wanted) & splittable[place] if len(cells) else np.zeros(len(wanted), dtype=bool)
+        totals[place[found]] = shares[found]
+        split = apportion(totals, cell, weight, segments.account)
+        self._dynamic.add(segments.interval, number, segments.account, split)
+        if component.kind == "gpu":
+            several = np.bincount(cell[segments.duration_us > 0], minlength=len(cells)) > 1
+            if (by_time := int(totals[several].sum())) > 0:
+                self._phases_by_time[component.name] = by_time
+        for row in np.flatnonzero(~found & (shares > 0)).tolist():  # used something outside its life
+            at = int(usage.interval[row])
+            activity = self._trace.activities[int(usage.activity[row])]
+            account = account_at(activity, self._trace.t_ns[at + 1 : at + 2])[0]
+            self._dynamic.add(usage.interval[row : row + 1], number, self._index[account], shares[row : row + 1])

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.accounting.allocate import Charges, Policy, allocate, reserved_slot_s
+from auditor.accounting.agreement import disagreements
+from auditor.accounting.allocate import Charges, Policy, accounts_cut, allocate
+from auditor.accounting.coverage import Session, coverage_of
+from auditor.accounting.reservations import reserved_slot_s
 from auditor.accounting.trace import NodeTrace
-from auditor.domain.accounts import parse_account
+from auditor.domain.accounts import node_account, parse_account
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Books, ComponentBook, Finding, Severity, Window
 
 Int64 = NDArray[np.int64]
-
-GAP_S = 2.5
-"""A node without a reading for longer than this is said to have a gap."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A time over which the study ran, UTC nanoseconds; a resumed study has several.
-
-    Attributes:
-        start_ns: When its process was started.
-        begin_ns: When the books could first have known of it.
-        end_ns: When it ended, or the last sign of it.
-    """
-
-    start_ns: int
-    begin_ns: int
-    end_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,31 +60,28 @@ def close_books(
     """
     cut = [_until(_in_order(trace), seal_ns) for trace in traces]
     kept = sorted((t for t in cut if len(t.t_ns)), key=lambda t: (t.node, t.t_ns[0] + t.offset_ns))
-    charges = [allocate(trace, policy) for trace in kept]
-    accounts: dict[str, int] = {}
-    account_cpu_us: dict[str, int] = {}
-    for part in charges:
-        sums = np.zeros(len(part.accounts), dtype=np.int64)
-        np.add.at(sums, part.account, part.energy_uj)
-        for name, energy, cpu_us in zip(part.accounts, sums.tolist(), part.cpu_us.tolist(), strict=True):
-            accounts[name] = accounts.get(name, 0) + energy
-            account_cpu_us[name] = account_cpu_us.get(name, 0) + cpu_us
+    segments = [accounts_cut(trace) for trace in kept]
+    charges = [allocate(trace, policy, part) for trace, part in zip(kept, segments, strict=True)]
+    policies = {each.value: _sums(charges, [part.by_policy[each] for part in charges]) for each in Policy}
+    account_cpu_us = _sums(charges, [part.cpu_us for part in charges])
     first = min((int(t.t_ns[0]) + t.offset_ns for t in kept), default=None)
     last = max((int(t.t_ns[-1]) + t.offset_ns for t in kept), default=None)
-    coverage, unmetered_start_s, findings = _coverage(kept, sessions)
+    coverage, unmetered_start_s, findings = coverage_of(kept, sessions)
     times, cumulative = _cumulative(kept, charges)
     device_s: dict[str, float] = {}
-    for trace in kept:
-        for kind, seconds in reserved_slot_s(trace).items():
+    for trace, part in zip(kept, segments, strict=True):
+        for kind, seconds in reserved_slot_s(trace, part).items():
             device_s[kind] = device_s.get(kind, 0.0) + seconds
     books = Books(
         policy=policy.value,
-        accounts=dict(sorted(accounts.items())),
+        accounts=policies[policy.value],
+        policies=policies,
         metered_uj=sum(int(c.energy_uj[-1] - c.energy_uj[0]) for t in kept for c in t.components),
         components=_components(kept),
         windows=tuple(
             Window(node=t.node, start_ns=int(t.t_ns[0]) + t.offset_ns, end_ns=int(t.t_ns[-1]) + t.offset_ns)
             for t in kept
+            if not t.bridge
         ),
         coverage=coverage,
         unmetered_start_s=unmetered_start_s,
@@ -108,13 +89,79 @@ def close_books(
         sealed=seal_ns is not None,
         wall_s=0.0 if first is None or last is None else (last - first) / NS_PER_S,
         cpu_s=_cpu_s(kept),
-        account_cpu_s={name: cpu_us / 1e6 for name, cpu_us in sorted(account_cpu_us.items())},
+        account_cpu_s={name: cpu_us / 1e6 for name, cpu_us in account_cpu_us.items()},
         device_s=device_s,
         cumulative_ns=tuple(times.tolist()),
         cumulative_uj=tuple(cumulative.tolist()),
-        findings=tuple(findings),
+        findings=(*findings, *disagreements(kept), *_attribution(kept, charges)),
     )
     return books, _ledger(kept, charges)
+
+
+def _sums(charges: Sequence[Charges], amounts: Sequence[Int64]) -> dict[str, int]:
+    """Amounts of all nodes by account, in the order of their names."""
+    total: dict[str, int] = {}
+    for part, amount in zip(charges, amounts, strict=True):
+        for name, value in zip(part.accounts, amount.tolist(), strict=True):
+            total[name] = total.get(name, 0) + value
+    return dict(sorted(total.items()))
+
+
+def _attribution(traces: Sequence[NodeTrace], charges: Sequence[Charges]) -> list[Finding]:
+    """What the readings did not tell about who used the energy."""
+    shared: dict[str, int] = {}
+    by_time: dict[str, int] = {}
+    unattributable: dict[str, int] = {}
+    unexplained_uj = 0
+    for trace, part in zip(traces, charges, strict=True):
+        for name, energy in part.shared_by_lease_uj.items():
+            shared[name] = shared.get(name, 0) + energy
+        for name, energy in part.phases_by_time_uj.items():
+            by_time[name] = by_time.get(name, 0) + energy
+        for number, component in enumerate(trace.components):
+            if not component.attributable:
+                energy = int(part.energy_uj[part.component == number].sum())
+                unattributable[component.name] = unattributable.get(component.name, 0) + energy
+        lost = part.accounts.index(node_account(trace.node, "unexplained"))
+        unexplained_uj += int(part.energy_uj[part.account == lost].sum())
+    unexplained_uj -= sum(unattributable.values())
+    found = [
+        Finding(
+            code="gpu-split-by-lease",
+            severity=Severity.WARNING,
+            message=f"{uj_to_j(energy):.3g} J of {name} were used while several held it and its driver did not tell "
+            "who computed: they are split by the shares held, which is modelled.",
+        )
+        for name, energy in sorted(shared.items())
+    ]
+    found += [
+        Finding(
+            code="gpu-phases-by-time",
+            severity=Severity.INFO,
+            message=f"{uj_to_j(energy):.3g} J of {name} lie in intervals in which a process worked for several phases: "
+            "they are split by time, so what a phase shorter than 5 intervals used is modelled.",
+        )
+        for name, energy in sorted(by_time.items())
+    ]
+    found += [
+        Finding(
+            code="not-attributable",
+            severity=Severity.WARNING,
+            message=f"{uj_to_j(energy):.3g} J of {name} can't be attributed to anybody (MIG instances share one energy "
+            "figure): they are unexplained.",
+        )
+        for name, energy in sorted(unattributable.items())
+    ]
+    if unexplained_uj > 0:
+        found.append(
+            Finding(
+                code="unexplained-energy",
+                severity=Severity.INFO,
+                message=f"{uj_to_j(unexplained_uj):.3g} J above static power were metered while no process was seen "
+                "using anything.",
+            )
+        )
+    return found
 
 
 def _in_order(trace: NodeTrace) -> NodeTrace:
@@ -127,68 +174,7 @@ def _until(trace: NodeTrace, seal_ns: int | None) -> NodeTrace:
     if seal_ns is None:
         return trace
     count = int(np.searchsorted(trace.t_ns + trace.offset_ns, seal_ns, side="right"))
-    if count == len(trace.t_ns):
-        return trace
-    return replace(
-        trace,
-        t_ns=trace.t_ns[:count],
-        busy_ns=None if trace.busy_ns is None else trace.busy_ns[:count],
-        components=tuple(replace(c, energy_uj=c.energy_uj[:count]) for c in trace.components),
-        activities=tuple(replace(a, tree_ns=a.tree_ns[:count], own_ns=a.own_ns[:count]) for a in trace.activities),
-    )
-
-
-def _coverage(
-    traces: Sequence[NodeTrace], sessions: Sequence[Session]
-) -> tuple[float | None, float | None, list[Finding]]:
-    """Worst share of time metered over the nodes, seconds before the first readings of the sessions, and the gaps."""
-    if not traces:
-        return None, None, []
-    worst = 1.0
-    unmetered_s = 0.0
-    findings: list[Finding] = []
-    for node, group in groupby(traces, key=lambda t: t.node):
-        parts = list(group)
-        spans = [(int(t.t_ns[0]) + t.offset_ns, int(t.t_ns[-1]) + t.offset_ns) for t in parts]
-        whole = Session(start_ns=spans[0][0], begin_ns=spans[0][0], end_ns=spans[-1][1])
-        span_ns = metered_ns = 0
-        late_s = 0.0
-        for session in sessions or [whole]:
-            inside = [
-                (max(a, session.begin_ns), min(b, session.end_ns), t) for (a, b), t in zip(spans, parts, strict=True)
-            ]
-            inside = [(a, b, t) for a, b, t in inside if b >= a]
-            if not inside:
-                continue
-            late_s += max(0.0, (inside[0][0] - session.start_ns) / NS_PER_S)
-            end = inside[-1][1]
-            for (_, stop, before), (start, _, _) in pairwise(inside):
-                if start > stop:
-                    findings.append(_gap(node, before, (start - stop) / NS_PER_S))
-            if session.end_ns - end > GAP_S * NS_PER_S:
-                findings.append(_gap(node, inside[-1][2], (session.end_ns - end) / NS_PER_S))
-                end = session.end_ns
-            span_ns += end - inside[0][0]
-            metered_ns += sum(b - a for a, b, _ in inside)
-        worst = min(worst, metered_ns / span_ns if span_ns > 0 else 0.0)
-        unmetered_s = max(unmetered_s, late_s)
-    return worst, unmetered_s if sessions else None, findings
-
-
-def _gap(node: str, before: NodeTrace, gap_s: float) -> Finding:
-    duration_s = (int(before.t_ns[-1]) - int(before.t_ns[0])) / NS_PER_S
-    energy_uj = sum(int(c.energy_uj[-1] - c.energy_uj[0]) for c in before.components)
-    implied = (
-        f" At the power before it that would be about {uj_to_j(round(energy_uj / duration_s * gap_s)):.3g} J, "
-        "which are not on the books."
-        if duration_s > 0
-        else ""
-    )
-    return Finding(
-        code="meter-gap",
-        severity=Severity.WARNING,
-        message=f"No reading of node {node} for {gap_s:.3g} s: the meter was not running.{implied}",
-    )
+    return trace if count == len(trace.t_ns) else trace.until(count)
 
 
 def _components(traces: Sequence[NodeTrace]) -> tuple[ComponentBook, ...]:
@@ -208,6 +194,7 @@ def _components(traces: Sequence[NodeTrace]) -> tuple[ComponentBook, ...]:
                 provenance=c.provenance,
                 metered_uj=metered + (old.metered_uj if old else 0),
                 static_w=c.static_w,
+                static_source=c.static_source,
                 low_uj=_plus(low, old.low_uj) if old else low,
                 high_uj=_plus(high, old.high_uj) if old else high,
                 detail=c.detail,
@@ -223,7 +210,7 @@ def _cpu_s(traces: Sequence[NodeTrace]) -> float | None:
     if not traces:
         return None
     return sum(
-        (max(0, int(a.tree_ns.max())) - max(0, int(a.tree_ns[0]))) / NS_PER_S
+        (max(0, int(a.tree_ns.max())) - (max(0, int(a.tree_ns[0])) if a.first == 0 else 0)) / NS_PER_S
         for t in traces
         for a in t.activities
         if len(a.tree_ns)

@@ -44,7 +44,7 @@ def cut(trace: NodeTrace, extra_accounts: tuple[str, ...] = ()) -> Segments:
     """
     names = {*extra_accounts}
     for activity in trace.activities:
-        names.update(activity.mark_account, (activity.base_account,))
+        names.update(activity.mark_account, (activity.base_account, activity.audit_account or activity.base_account))
     accounts = tuple(sorted(names))
     index = {name: position for position, name in enumerate(accounts)}
     columns = [_cut_one(trace, position, activity, index) for position, activity in enumerate(trace.activities)]
@@ -83,24 +83,38 @@ def _cut_one(
     readings = t_ns[(t_ns > begin) & (t_ns < end)]
     bounds = np.unique(np.concatenate([np.array([begin, end], dtype=np.int64), inside, readings]))
     starts = bounds[:-1]
-    interval = np.clip(np.searchsorted(t_ns, starts, side="right") - 1, 0, len(t_ns) - 2)
+    interval = np.clip(np.searchsorted(t_ns, starts, side="right") - 1, 0, len(t_ns) - 2).astype(np.int64)
     mark = np.searchsorted(activity.mark_ns, starts, side="right") - 1
     by_mark = np.array([index[activity.base_account], *(index[a] for a in activity.mark_account)], dtype=np.int64)
-    own_us = np.diff(_own_cpu_ns(trace, activity, bounds) // _NS_PER_US)
+    own_us = np.maximum(np.diff(_own_cpu_ns(trace, activity, bounds) // _NS_PER_US), 0)
     duration_us = np.diff(bounds // _NS_PER_US)
-    return (
-        np.full(len(starts), position, dtype=np.int64),
-        interval.astype(np.int64),
-        by_mark[mark + 1],
-        duration_us,
-        np.maximum(own_us, 0),
-    )
+    account = by_mark[mark + 1]
+    if activity.audit_account and activity.mark_audit_ns is not None and activity.mark_audit_ns.any():
+        audit = _audit_share(activity)[mark + 1]
+        audit_own, audit_us = (np.floor(audit * part).astype(np.int64) for part in (own_us, duration_us))
+        taken = (audit_own > 0) | (audit_us > 0)
+        interval = np.concatenate([interval, interval[taken]])
+        payer = np.full(int(taken.sum()), index[activity.audit_account], dtype=np.int64)
+        account = np.concatenate([account, payer])
+        duration_us = np.concatenate([duration_us - audit_us, audit_us[taken]])
+        own_us = np.concatenate([own_us - audit_own, audit_own[taken]])
+    return np.full(len(interval), position, dtype=np.int64), interval, account, duration_us, own_us
+
+
+def _audit_share(activity: ActivityTrace) -> NDArray[np.float64]:
+    """Share of the own CPU time that the auditor took before each mark; 0 after the last, ``(m + 1,)``."""
+    share = np.zeros(len(activity.mark_ns) + 1)
+    if activity.mark_audit_ns is not None:
+        own_ns = np.diff(activity.mark_cpu_ns, prepend=activity.mark_cpu_ns[:1])
+        share[:-1] = np.where(own_ns > 0, np.minimum(activity.mark_audit_ns / np.maximum(own_ns, 1), 1.0), 0.0)
+    return share
 
 
 def _own_cpu_ns(trace: NodeTrace, activity: ActivityTrace, at_ns: Int64) -> Int64:
     """The process's own CPU time at some times: exact at marks and readings, linear between."""
     seen = activity.own_ns != UNKNOWN
-    times = np.concatenate([trace.t_ns[seen], activity.mark_ns])
+    at = trace.t_ns[activity.first : activity.first + len(seen)]
+    times = np.concatenate([at[seen], activity.mark_ns])
     cpu = np.concatenate([activity.own_ns[seen], activity.mark_cpu_ns])
     if not len(times):
         return np.zeros(len(at_ns), dtype=np.int64)

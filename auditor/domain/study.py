@@ -141,7 +141,9 @@ class ComponentBook:
         meter: Name of the meter.
         provenance: How it was measured.
         metered_uj: Energy over all intervals.
-        static_w: Power without load, as the meter's model states it; ``None`` where unknown.
+        static_w: Power without load; ``None`` where unknown.
+        static_source: Where that comes from: ``model`` (the meter's), ``configuration``, ``calibrated`` (least power
+            seen after the meters started), or empty where it is unknown.
         low_uj: Least the true figure could be; ``None`` where no bound is known.
         high_uj: Most the true figure could be; ``None`` where no bound is known.
         detail: What exactly was read, for people.
@@ -153,6 +155,7 @@ class ComponentBook:
     provenance: Provenance
     metered_uj: int
     static_w: float | None = None
+    static_source: str = ""
     low_uj: int | None = None
     high_uj: int | None = None
     detail: str = ""
@@ -174,6 +177,7 @@ class Books:
     Attributes:
         policy: How static energy was shared: ``reserved`` or ``direct``.
         accounts: Microjoules by account name.
+        policies: The same under every policy, by policy; empty where only one is known.
         metered_uj: Sum of all intervals: what the meters say.
         components: By node and component.
         windows: Metered time.
@@ -194,6 +198,7 @@ class Books:
     policy: str
     accounts: Mapping[str, int]
     metered_uj: int
+    policies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     components: tuple[ComponentBook, ...] = ()
     windows: tuple[Window, ...] = ()
     coverage: float | None = None

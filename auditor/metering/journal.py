@@ -79,6 +79,7 @@ class JournalReader:
         header: The journal's first record; ``None`` until it was read.
         torn: Whether the file ends in the middle of a record (a crash, or a write under way).
         skipped: Lines that were no record this version knows.
+        size: Bytes of whole records read so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +87,7 @@ class JournalReader:
         self.header: Header | None = None
         self.torn = False
         self.skipped = 0
-        self._offset = 0
+        self.size = 0
 
     def read_new(self) -> list[Record]:
         """Records appended since the last call, without the header.
@@ -95,16 +96,16 @@ class JournalReader:
             JournalError: the file can't be read, or its header is of another version.
         """
         try:
-            if self.path.stat().st_size == self._offset:
+            if self.path.stat().st_size == self.size:
                 return []
             with self.path.open("rb") as file:
-                file.seek(self._offset)
+                file.seek(self.size)
                 data = file.read()
         except OSError as error:
             raise JournalError(f"journal {self.path}: {error.strerror or error}") from error
         end = data.rfind(b"\n") + 1
         self.torn = end < len(data)
-        self._offset += end
+        self.size += end
         records = self._decode(data[:end])
         if self.header is None and records:
             first = records.pop(0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from auditor.metering.records import (
     AttemptRecord,
+    ClockRecord,
     Closed,
     ComponentRecord,
     Finished,
@@ -20,6 +21,7 @@ from auditor.metering.records import (
     RunRecord,
     Seal,
     Seen,
+    StaticRecord,
     StepRecord,
 )
 
@@ -31,6 +33,7 @@ class Readings:
     header: Header
     node: NodeRecord | None = None
     components: list[ComponentRecord] = field(default_factory=list)
+    static: dict[str, StaticRecord] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
@@ -48,6 +51,8 @@ class Readings:
                     self.gone[record.key] = record.t
                 case ComponentRecord():
                     self.components.append(record)
+                case StaticRecord():
+                    self.static[record.name] = record
                 case NodeRecord():
                     self.node = record
                 case Closed():
@@ -65,6 +70,7 @@ class Marks:
     closed: int | None = None
     seals: list[int] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
+    clocks: list[ClockRecord] = field(default_factory=list)
 
     def add(self, records: Iterable[Record]) -> None:
         """Sort in what was appended; records of other roles are left out."""
@@ -78,6 +84,8 @@ class Marks:
                     self.seals.append(record.t)
                 case Finished():
                     self.finished.append(record.t)
+                case ClockRecord():
+                    self.clocks.append(record)
                 case _:
                     pass
 

@@ -33,8 +33,10 @@ class Header(msgspec.Struct, tag_field="k", tag="header", frozen=True, kw_only=T
         account: Account the process works for where no mark says otherwise.
         cpu_slots: CPU slots the process holds.
         gpu_slots: GPU slots the process holds.
+        gpus: Share it holds of each GPU, by UUID, where that is known.
         holds_rest: Whether slots nobody reserves are charged to this process: the job holds the whole node.
         driver: Whether the study counts as running while this process lives.
+        session: Of a driver: how many drivers the study has had, this one included. Wall clocks can go back.
         versions: Versions of what wrote this.
     """
 
@@ -53,8 +55,10 @@ class Header(msgspec.Struct, tag_field="k", tag="header", frozen=True, kw_only=T
     account: str = ""
     cpu_slots: float = 0.0
     gpu_slots: float = 0.0
+    gpus: dict[str, float] = {}
     holds_rest: bool = False
     driver: bool = False
+    session: int = 0
     versions: dict[str, str] = {}
 
     @property
@@ -76,15 +80,45 @@ class NodeRecord(msgspec.Struct, tag_field="k", tag="node", frozen=True, kw_only
 
 
 class ComponentRecord(msgspec.Struct, tag_field="k", tag="component", frozen=True, kw_only=True, omit_defaults=True):
-    """A component that the agent meters; see :class:`auditor.ports.Component`."""
+    """A component that the agent meters; see :class:`auditor.ports.Component`.
+
+    Attributes:
+        key: Its name in the readings: that of the component, or for a check ``<component>@<meter>``.
+        static_source: Where ``static_w`` comes from: ``model`` (the meter states it) or ``configuration``.
+        check: Whether it is a second opinion on a component that another meter covers: compared, never summed.
+    """
 
     name: str
     meter: str
     provenance: str
     static_w: float | None = None
+    static_source: str = ""
     low_w: float | None = None
     high_w: float | None = None
     detail: str = ""
+    counter: str = ""
+    wrap_uj: int | None = None
+    attributable: bool = True
+    check: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in the readings."""
+        return f"{self.name}@{self.meter}" if self.check else self.name
+
+
+class StaticRecord(msgspec.Struct, tag_field="k", tag="static", frozen=True, kw_only=True):
+    """Power of a component without load, as calibrated after the meters started.
+
+    Attributes:
+        name: The component.
+        static_w: Least power seen, in watts.
+        detail: How it was calibrated, for people.
+    """
+
+    name: str
+    static_w: float
+    detail: str
 
 
 class Seen(msgspec.Struct, tag_field="k", tag="seen", frozen=True, kw_only=True, omit_defaults=True):
@@ -96,6 +130,7 @@ class Seen(msgspec.Struct, tag_field="k", tag="seen", frozen=True, kw_only=True,
     begin_ns: int
     cpu_slots: float = 0.0
     gpu_slots: float = 0.0
+    gpus: dict[str, float] = {}
     holds_rest: bool = False
 
 
@@ -106,24 +141,33 @@ class Gone(msgspec.Struct, tag_field="k", tag="gone", frozen=True, kw_only=True)
     t: int
 
 
-class Reading(msgspec.Struct, tag_field="k", tag="reading", frozen=True, kw_only=True):
+class Reading(msgspec.Struct, tag_field="k", tag="reading", frozen=True, kw_only=True, omit_defaults=True):
     """One sample: energy and usage at the same instant.
 
     Attributes:
         t: CLOCK_MONOTONIC in nanoseconds.
         e: Cumulative microjoules by component.
-        u: By process: CPU nanoseconds of its tree since it was first seen, and CPU time of the process alone.
+        u: By process: CPU nanoseconds of its tree since it registered, and CPU time of the process alone.
         b: CPU nanoseconds all processes of the node used since boot; ``None`` where unknown.
+        g: By component whose driver tells its users, then by process: nanoseconds of the whole device that its tree
+            used since the agent started; all others' under the empty key.
+        m: By process: bytes of memory its tree holds; all others' under the empty key. Empty where it is not needed.
+        z: Nanoseconds this machine was suspended since boot: CLOCK_MONOTONIC stands still meanwhile.
     """
 
     t: int
     e: dict[str, int]
     u: dict[str, tuple[int, int]]
     b: int | None = None
+    g: dict[str, dict[str, int]] = {}
+    m: dict[str, int] = {}
+    z: int = 0
 
 
-class Mark(msgspec.Struct, tag_field="k", tag="mark", frozen=True, kw_only=True):
+class Mark(msgspec.Struct, tag_field="k", tag="mark", frozen=True, kw_only=True, omit_defaults=True):
     """From ``t`` on the writer works for account ``a``; ``c`` is its own CPU time in nanoseconds.
+
+    ``o`` is how much of its CPU time since the mark before the auditor itself took (callback hooks, writing marks).
 
     The end of one phase is the begin of the next, so one kind of mark says both, and a lost mark costs one phase only.
     """
@@ -131,12 +175,31 @@ class Mark(msgspec.Struct, tag_field="k", tag="mark", frozen=True, kw_only=True)
     t: int
     c: int
     a: str
+    o: int = 0
 
 
 class Closed(msgspec.Struct, tag_field="k", tag="closed", frozen=True, kw_only=True):
     """The writer gives its slots back at time ``t``."""
 
     t: int
+
+
+class ClockRecord(msgspec.Struct, tag_field="k", tag="clock", frozen=True, kw_only=True):
+    """Clocks of another node, asked for by the driver: wall clocks of two nodes need not agree.
+
+    Attributes:
+        t: The driver's CLOCK_MONOTONIC halfway between question and answer.
+        node: The other node's name.
+        boot: Its boot id.
+        mono_ns: Its CLOCK_MONOTONIC at the answer.
+        within_ns: Half the time between question and answer: how far the pair can be off.
+    """
+
+    t: int
+    node: str
+    boot: str
+    mono_ns: int
+    within_ns: int
 
 
 class AttemptRecord(msgspec.Struct, tag_field="k", tag="attempt", frozen=True, kw_only=True):
@@ -205,6 +268,8 @@ Record = (
     Header
     | NodeRecord
     | ComponentRecord
+    | StaticRecord
+    | ClockRecord
     | Seen
     | Gone
     | Reading

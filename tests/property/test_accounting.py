@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from auditor.accounting.allocate import Policy, allocate
 from auditor.accounting.apportion import apportion
-from auditor.accounting.books import Ledger, Session, close_books
+from auditor.accounting.books import Ledger, close_books
+from auditor.accounting.coverage import Session
 from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
 from auditor.domain.study import Books
 from auditor.metering.closing import read_study

@@ -1,7 +1,8 @@
 import pytest
 
 from auditor.accounting.allocate import Policy
-from auditor.accounting.books import Session, close_books, is_search_account
+from auditor.accounting.books import close_books, is_search_account
+from auditor.accounting.coverage import Session
 from auditor.accounting.trace import NodeTrace
 from auditor.domain.study import Severity
 from unit.accounting.traces import IDLE, J, S, activity, component, trace
@@ -83,7 +84,7 @@ def test_dead_time_between_sessions_is_no_gap() -> None:
 
 
 def test_a_meter_that_stops_before_the_session_ends_is_a_gap() -> None:
-    books, _ = close_books([steady([0, 4])], sessions=[session(0, 8)])
+    books, _ = close_books([steady([0, 1, 2, 3, 4])], sessions=[session(0, 8)])
     assert books.coverage == pytest.approx(0.5)
     assert "for 4 s" in books.findings[0].message
 

@@ -179,7 +179,7 @@ def test_a_takeover_leaves_a_gap_that_is_found(tmp_path: Path) -> None:
         marks=[header(account=MAIN, driver=True), Closed(t=at(4))],
     )
     record, _ = read_study(folder.path)
-    assert [f.code for f in record.books.findings] == ["meter-gap"]
+    assert [f.code for f in record.books.findings] == ["meter-gap", "unexplained-energy"]
     assert record.books.coverage == pytest.approx(0.5)
     assert record.books.metered_uj == 10 * J
 
@@ -237,7 +237,7 @@ def test_a_killed_driver_is_seen_until_its_last_reading(tmp_path: Path) -> None:
         m2=[header(pid=101, driver=True, begin_s=60), Closed(t=at(61))],
     )
     record, _ = read_study(folder.path)
-    assert record.books.findings == ()
+    assert [f.code for f in record.books.findings] == ["unexplained-energy"]
     assert record.books.coverage == 1.0
 
 
@@ -373,10 +373,10 @@ def test_a_torn_journal_is_a_finding_once_sealed(tmp_path: Path) -> None:
     folder = study(tmp_path, a=agent(reading(0, 0), reading(1, 5)), marks=[header(driver=True)])
     with (folder.journals / "a.jsonl").open("ab") as file:
         file.write(b'{"k":"reading","t":1')
-    assert findings(folder) == []  # its writer may still be writing
+    assert findings(folder) == ["unexplained-energy"]  # its writer may still be writing
     with (folder.journals / "marks.jsonl").open("ab") as file:
         file.write(b'{"k":"seal","t":%d}\n' % at(1))
-    assert findings(folder) == ["journal-torn"]
+    assert findings(folder) == ["journal-torn", "unexplained-energy"]
 
 
 def test_unknown_records_are_a_finding(tmp_path: Path) -> None:

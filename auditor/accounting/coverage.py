@@ -1,0 +1,172 @@
+"""How much of the time each component of each node was metered, and the gaps by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from auditor.accounting.trace import ComponentTrace, NodeTrace
+from auditor.domain.provenance import Provenance
+from auditor.domain.quantities import NS_PER_S, uj_to_j
+from auditor.domain.study import Finding, Severity
+
+GAP_S = 2.5
+"""A node without a reading for longer than this, and longer than 2.5 of its usual intervals, is said to have a gap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A time over which the study ran, UTC nanoseconds; a resumed study has several.
+
+    Attributes:
+        start_ns: When its process was started.
+        begin_ns: When the books could first have known of it.
+        end_ns: When it ended, or the last sign of it.
+    """
+
+    start_ns: int
+    begin_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Time over which a component was metered without a gap, UTC nanoseconds, and its power then."""
+
+    begin_ns: int
+    end_ns: int
+    power_w: float | None
+
+
+def coverage_of(
+    traces: Sequence[NodeTrace], sessions: Sequence[Session]
+) -> tuple[float | None, float | None, list[Finding]]:
+    """Worst share of time metered, seconds before the first readings of the sessions, and the gaps.
+
+    Args:
+        traces: By node, in order of time.
+        sessions: When the study ran; none: from a node's first reading to its last. Time between sessions is no gap.
+
+    Returns:
+        Coverage of the worst component of all nodes and the seconds, each ``None`` where it can't be told; findings.
+    """
+    if not traces:
+        return None, None, []
+    worst = 1.0
+    unmetered_s = 0.0
+    findings: list[Finding] = []
+    for node, group in groupby(traces, key=lambda t: t.node):
+        parts = list(group)
+        whole = Session(start_ns=_utc(parts[0], 0), begin_ns=_utc(parts[0], 0), end_ns=_utc(parts[-1], -1))
+        gaps: dict[tuple[int, int], list[tuple[str, float | None]]] = {}
+        names = dict.fromkeys(c.name for t in parts for c in t.components) or {"": None}
+        late_s: dict[str, float] = dict.fromkeys(names, 0.0)
+        for name in names:
+            spans = [span for t in parts for span in _spans(t, name)]
+            expected_ns = metered_ns = 0
+            for session in sessions or [whole]:
+                held = [(t, max(_utc(t, 0), session.begin_ns), min(_utc(t, -1), session.end_ns)) for t in parts]
+                held = [(t, a, b) for t, a, b in held if b >= a]
+                if not held:
+                    continue
+                first = held[0][1]
+                limit_ns = max(_usual_ns(held[-1][0]) * 2.5, GAP_S * NS_PER_S)
+                end = session.end_ns if session.end_ns - held[-1][2] > limit_ns else held[-1][2]
+                inside = [
+                    _Span(max(s.begin_ns, first), min(s.end_ns, end), s.power_w)
+                    for s in spans
+                    if min(s.end_ns, end) >= max(s.begin_ns, first)
+                ]
+                late_s[name] += max(0.0, (first - session.start_ns) / NS_PER_S)
+                expected_ns += end - first
+                metered_ns += sum(s.end_ns - s.begin_ns for s in inside)
+                edges = [_Span(first, first, None), *inside, _Span(end, end, None)]
+                for before, after in pairwise(edges):
+                    if after.begin_ns > before.end_ns:
+                        gaps.setdefault((before.end_ns, after.begin_ns), []).append((name, before.power_w))
+            worst = min(worst, metered_ns / expected_ns if expected_ns > 0 else 0.0)
+        findings += [_gap(node, (b - a) / NS_PER_S, held, len(names)) for (a, b), held in sorted(gaps.items())]
+        findings += [finding for t in parts for finding in _long_intervals(t)]
+        unmetered_s = max(unmetered_s, *late_s.values())
+    return worst, unmetered_s if sessions else None, findings
+
+
+def _utc(trace: NodeTrace, position: int) -> int:
+    return int(trace.t_ns[position]) + trace.offset_ns
+
+
+def _usual_ns(trace: NodeTrace) -> float:
+    return float(np.median(np.diff(trace.t_ns))) if len(trace.t_ns) > 1 else 0.0
+
+
+def _long(trace: NodeTrace) -> list[int]:
+    """Intervals much longer than usual: nobody read the meters meanwhile."""
+    if trace.bridge or len(trace.t_ns) < 2:
+        return []
+    long = np.diff(trace.t_ns) > max(_usual_ns(trace) * 2.5, GAP_S * NS_PER_S)
+    return [int(i) for i in np.flatnonzero(long)]
+
+
+def _spans(trace: NodeTrace, name: str) -> list[_Span]:
+    """A counter counts also while nobody reads it; a model or sensor that is not read knows nothing."""
+    found = [c for c in trace.components if c.name == name]
+    if not name:  # readings without any component
+        return [_Span(_utc(trace, 0), _utc(trace, -1), None)]
+    if not found:
+        return []
+    breaks = [] if found[0].provenance is Provenance.COUNTER else _long(trace)
+    edges = [0, *(edge for i in breaks for edge in (i, i + 1)), len(trace.t_ns) - 1]
+    return [
+        _Span(_utc(trace, a), _utc(trace, b), _power_w(trace, found[0], a, b))
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+    ]
+
+
+def _power_w(trace: NodeTrace, component: ComponentTrace, begin: int, end: int) -> float | None:
+    duration_ns = int(trace.t_ns[end] - trace.t_ns[begin])
+    if duration_ns <= 0:
+        return None
+    return int(component.energy_uj[end] - component.energy_uj[begin]) * 1e3 / duration_ns
+
+
+def _gap(node: str, gap_s: float, held: Sequence[tuple[str, float | None]], components: int) -> Finding:
+    powers = [power for _, power in held if power is not None]
+    implied = (
+        f" At the power before it that would be about {sum(powers) * gap_s:.3g} J, which are not on the books."
+        if powers
+        else ""
+    )
+    of = "" if len(held) == components else f" for {', '.join(name for name, _ in held)}"
+    return Finding(
+        code="meter-gap",
+        severity=Severity.WARNING,
+        message=f"No reading of node {node} for {gap_s:.3g} s{of}: the meter was not running.{implied}",
+    )
+
+
+def _long_intervals(trace: NodeTrace) -> list[Finding]:
+    found = []
+    for i in _long(trace):
+        gap_s = int(trace.t_ns[i + 1] - trace.t_ns[i]) / NS_PER_S
+        energy_uj = {c.name: int(c.energy_uj[i + 1] - c.energy_uj[i]) for c in trace.components}
+        counted = [c.name for c in trace.components if c.provenance is Provenance.COUNTER]
+        extrapolated = [name for name in energy_uj if name not in counted]
+        parts = []
+        if counted:
+            energy_j = uj_to_j(sum(energy_uj[name] for name in counted))
+            parts.append(f"the counters of {', '.join(counted)} went on ({energy_j:.3g} J)")
+        if extrapolated:
+            energy_j = uj_to_j(sum(energy_uj[name] for name in extrapolated))
+            parts.append(f"{', '.join(extrapolated)} stands on the books with what its meter gave ({energy_j:.3g} J)")
+        found.append(
+            Finding(
+                code="reading-gap",
+                severity=Severity.WARNING,
+                message=f"Node {trace.node} was not read for {gap_s:.3g} s (agent stopped, or machine suspended): "
+                f"{'; '.join(parts)}.",
+            )
+        )
+    return found

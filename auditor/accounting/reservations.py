@@ -1,0 +1,109 @@
+"""Slot-time: who reserved how much of a component over each interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.accounting.segments import Segments
+from auditor.accounting.trace import ActivityTrace, ComponentTrace, NodeTrace
+
+Int64 = NDArray[np.int64]
+
+_NS_PER_US = 1_000
+_MILLI = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservations:
+    """Slot-time in milli-slot microseconds; together all that the component has to give.
+
+    Attributes:
+        segment: Of each segment, ``(n,)``.
+        holders: Indices of the activities that hold whatever nobody reserved, ``(h,)``.
+        holder: What each of them has of the rest in each interval, ``(i, h)``.
+        idle: What is left in each interval, ``(i,)``.
+        reserved: What segments reserved in each interval, ``(i,)``.
+    """
+
+    segment: Int64
+    holders: tuple[int, ...]
+    holder: Int64
+    idle: Int64
+    reserved: Int64
+
+
+def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTrace) -> Reservations:
+    """Who reserved how much of a component.
+
+    A GPU is reserved by lease, everything else by CPU slots. A job that holds the whole node has the CPU slots that
+    nobody reserved; of the GPUs it has as much as its study ever reserved at once, and the others are idle.
+    """
+    if component.kind == "gpu":
+        whole = component.name == "gpu"
+        spread = 1 / trace.gpu_slots if trace.gpu_slots else 0.0  # who does not say which GPUs it holds: of each a part
+        slots = [
+            a.gpu_slots if whole else a.gpus.get(component.name, 0.0 if a.gpus else a.gpu_slots * spread)
+            for a in trace.activities
+        ]
+        capacity = trace.gpu_slots if whole else 1.0
+        return _reserve(trace, segments, slots, capacity, min(capacity, _most_at_once(trace.activities, slots)))
+    slots = [a.cpu_slots for a in trace.activities]
+    return _reserve(trace, segments, slots, trace.cpu_slots, trace.cpu_slots)
+
+
+def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
+    """Slot-seconds that activities reserved on a node, by kind; at most what the node has."""
+    duration_us = np.diff(trace.t_ns // _NS_PER_US)
+    result = {}
+    for kind, slots, capacity in (
+        ("cpu", [a.cpu_slots for a in trace.activities], trace.cpu_slots),
+        ("gpu", [a.gpu_slots for a in trace.activities], trace.gpu_slots),
+    ):
+        if not len(segments.activity) or not any(slots):
+            continue
+        held = np.zeros(len(duration_us), dtype=np.float64)
+        np.add.at(held, segments.interval, np.array(slots)[segments.activity] * segments.duration_us)
+        result[kind] = float(np.minimum(held, capacity * duration_us).sum() / 1e6)
+    return result
+
+
+def _reserve(
+    trace: NodeTrace, segments: Segments, slots: Sequence[float], capacity: float, holdable: float
+) -> Reservations:
+    """Where reservations exceed the slots they are divided by their sum."""
+    duration_us = np.diff(trace.t_ns // _NS_PER_US)
+    milli = np.array([round(s * _MILLI) for s in slots], dtype=np.int64)
+    weight = milli[segments.activity] * segments.duration_us if len(milli) else np.zeros(0, dtype=np.int64)
+    reserved = np.zeros(len(duration_us), dtype=np.int64)
+    np.add.at(reserved, segments.interval, weight)
+    rest = np.maximum(round(capacity * _MILLI) * duration_us - reserved, 0)
+    to_hold = np.minimum(rest, np.maximum(round(holdable * _MILLI) * duration_us - reserved, 0))
+    holders = tuple(position for position, a in enumerate(trace.activities) if a.holds_rest)
+    overlap_us = np.zeros((len(duration_us), len(holders)), dtype=np.int64)
+    for column, position in enumerate(holders):
+        holder = trace.activities[position]
+        begin = np.maximum(trace.t_ns[:-1], holder.begin_ns)
+        end = trace.t_ns[1:] if holder.end_ns is None else np.minimum(trace.t_ns[1:], holder.end_ns)
+        overlap_us[:, column] = np.maximum(end // _NS_PER_US - begin // _NS_PER_US, 0)
+    whole_us = np.maximum(np.maximum(duration_us, overlap_us.sum(axis=1)), 1)  # holders at one time share
+    held = np.floor(to_hold[:, None] * (overlap_us / whole_us[:, None])).astype(np.int64)
+    return Reservations(segment=weight, holders=holders, holder=held, idle=rest - held.sum(axis=1), reserved=reserved)
+
+
+def _most_at_once(activities: Sequence[ActivityTrace], slots: Sequence[float]) -> float:
+    """Most slots that activities of the study reserved at one time."""
+    changes = []
+    for activity, held in zip(activities, slots, strict=True):
+        if held > 0 and not activity.base_account.startswith("node/"):
+            changes.append((activity.begin_ns, held))
+            if activity.end_ns is not None:
+                changes.append((max(activity.end_ns, activity.begin_ns), -held))
+    most = now = 0.0
+    for _, change in sorted(changes):  # at one time the returns come first
+        now += change
+        most = max(most, now)
+    return most

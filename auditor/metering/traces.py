@@ -1,0 +1,313 @@
+"""From journals of readings and marks to the traces that the accounting works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
+from auditor.domain.accounts import audit_account, node_account, parse_account
+from auditor.domain.provenance import Provenance
+from auditor.domain.quantities import NS_PER_S
+from auditor.domain.study import Finding, Severity
+from auditor.metering.parts import Marks, Readings
+from auditor.metering.records import ComponentRecord, Mark, Reading, Seen, StaticRecord
+from auditor.metering.timeline import Timeline
+
+Int64 = NDArray[np.int64]
+
+
+def traces_of(
+    readings: Sequence[Readings], marks: Sequence[Marks], timeline: Timeline, study: str
+) -> tuple[list[NodeTrace], list[Finding]]:
+    """All traces of a study, and what had to be left out of its journals.
+
+    One trace a journal of readings; between two agents of a boot another that bridges them, with those components whose
+    hardware counter both read.
+
+    Args:
+        readings: Journals of node agents.
+        marks: Journals of activities.
+        timeline: Their time axis.
+        study: UUID of the study; processes of others are ``foreign``.
+    """
+    findings: list[Finding] = []
+    by_process = {(m.header.node, m.header.boot, m.header.key): m for m in marks}
+    whole = [part for part in (_in_time_order(p, findings) for p in readings) if part.readings]
+    whole.sort(key=lambda p: (p.header.node, p.header.boot, p.readings[0].t, p.header.key))
+    apart: list[Readings] = []
+    for part in whole:
+        same = apart and (apart[-1].header.node, apart[-1].header.boot) == (part.header.node, part.header.boot)
+        kept = _after(part, apart[-1], findings) if same else part
+        if kept.readings:
+            apart.append(kept)
+    traces = []
+    for part in apart:
+        _look_for_sleep(part, findings)
+        traces.append(_trace(part, by_process, timeline, study, findings))
+    for before, after in pairwise(apart):
+        if (joint := _bridge(before, after)) is not None:
+            traces.append(replace(_trace(joint, by_process, timeline, study, findings), bridge=True))
+    return traces, findings
+
+
+def _in_time_order(part: Readings, findings: list[Finding]) -> Readings:
+    """The readings without those that lie before an earlier one: a damaged journal."""
+    kept: list[Reading] = []
+    for reading in part.readings:
+        if not kept or reading.t >= kept[-1].t:
+            kept.append(reading)
+    lost = len(part.readings) - len(kept)
+    if not lost:
+        return part
+    findings.append(
+        Finding(
+            code="readings-out-of-order",
+            severity=Severity.WARNING,
+            message=f"{lost} readings of node {part.header.node} (agent {part.header.key}) lie before the one above "
+            "them and were left out: the journal is damaged.",
+        )
+    )
+    return replace(part, readings=kept)
+
+
+def _after(part: Readings, before: Readings, findings: list[Finding]) -> Readings:
+    """The part of an agent's readings that no other agent of the same machine read already."""
+    end = before.readings[-1].t
+    if part.readings[0].t >= end:
+        return part
+    kept = [r for r in part.readings if r.t >= end]
+    twice_s = (min(end, part.readings[-1].t) - part.readings[0].t) / NS_PER_S
+    if part.header.pidns != before.header.pidns:
+        code, why = "shared-node-unknown", "from containers that can't see each other"
+    else:
+        code, why = "readings-overlap", "although only one can hold the lease"
+    findings.append(
+        Finding(
+            code=code,
+            severity=Severity.WARNING,
+            message=f"Two agents metered node {part.header.node} at once for {twice_s:.3g} s, {why}: the energy is "
+            "counted once, by the readings of the first; what ran under the second is foreign there.",
+        )
+    )
+    return replace(part, readings=kept)
+
+
+def _look_for_sleep(part: Readings, findings: list[Finding]) -> None:
+    slept_ns = part.readings[-1].z - part.readings[0].z
+    if slept_ns > 0:
+        findings.append(
+            Finding(
+                code="machine-suspended",
+                severity=Severity.WARNING,
+                message=f"Node {part.header.node} was suspended for {slept_ns / NS_PER_S:.3g} s while the study ran: "
+                "nothing ran and nothing was read meanwhile, and UTC times after it are that much early.",
+            )
+        )
+
+
+def _bridge(before: Readings, after: Readings) -> Readings | None:
+    """The time between two agents of one boot, by the counters that both read; ``None`` where there is none.
+
+    Only while a process of a study lived through it: between two sessions nobody asks what the machine used.
+    """
+    if (before.header.node, before.header.boot) != (after.header.node, after.header.boot):
+        return None
+    first, last = before.readings[-1], after.readings[0]
+    if last.t <= first.t or not before.seen.keys() & after.seen.keys() & first.u.keys() & last.u.keys():
+        return None
+    counters = {c.name: c for c in before.components if c.counter and not c.check}
+    joint, begin, end = [], {}, {}
+    for component in after.components:
+        same = counters.get(component.name)
+        if same is None or component.check or (component.counter, component.wrap_uj) != (same.counter, same.wrap_uj):
+            continue
+        if component.key not in first.e or component.key not in last.e:
+            continue
+        energy_uj = last.e[component.key] - first.e[component.key]
+        if component.wrap_uj:
+            energy_uj %= component.wrap_uj
+        if energy_uj >= 0:  # else the counter was reset: its driver was loaded again
+            joint.append(component)
+            begin[component.key], end[component.key] = 0, energy_uj
+    if not joint:
+        return None
+    return Readings(
+        header=after.header,
+        node=after.node,
+        components=joint,
+        static={**before.static, **after.static},
+        seen={**before.seen, **after.seen},
+        gone={**before.gone, **after.gone},
+        readings=[msgspec.structs.replace(first, e=begin, g={}), msgspec.structs.replace(last, e=end, g={})],
+    )
+
+
+def _trace(
+    part: Readings,
+    marks: Mapping[tuple[str, str, str], Marks],
+    timeline: Timeline,
+    study: str,
+    findings: list[Finding],
+) -> NodeTrace:
+    header, readings = part.header, part.readings
+    busy = [r.b for r in readings]
+    usage = _Columns(readings)
+    activities = [
+        _activity(part, seen, marks.get((header.node, header.boot, seen.key)), study, usage)
+        for _, seen in sorted(part.seen.items())
+    ]
+    components = [(c, _component(part, c, findings)) for c in part.components]
+    return NodeTrace(
+        node=header.node,
+        t_ns=np.array([r.t for r in readings], dtype=np.int64),
+        cpu_slots=part.node.cpu_slots if part.node else 1.0,
+        gpu_slots=part.node.gpu_slots if part.node else 0.0,
+        busy_ns=None if None in busy else np.maximum.accumulate(np.array(busy, dtype=np.int64)),
+        others_bytes=np.array([r.m[""] for r in readings], dtype=np.int64)
+        if all("" in r.m for r in readings)
+        else None,
+        components=tuple(trace for record, trace in components if not record.check),
+        checks=tuple(trace for record, trace in components if record.check),
+        activities=tuple(activities),
+        offset_ns=timeline.offset_ns(header),
+    )
+
+
+def _component(part: Readings, record: ComponentRecord, findings: list[Finding]) -> ComponentTrace:
+    energy, last = [], 0
+    for reading in part.readings:
+        last = reading.e.get(record.key, last)
+        energy.append(last)
+    energy_uj = np.array(energy, dtype=np.int64)
+    if (np.diff(energy_uj) < 0).any():
+        findings.append(
+            Finding(
+                code="energy-backwards",
+                severity=Severity.WARNING,
+                message=f"The energy of {record.name} on node {part.header.node} by {record.meter} went backwards: "
+                "such intervals count as 0; the meter was reset or the journal is damaged.",
+            )
+        )
+    calibrated = part.static.get(record.name) if record.static_w is None and not record.check else None
+    told = np.array([record.name in r.g for r in part.readings], dtype=bool)
+    return ComponentTrace(
+        name=record.name,
+        energy_uj=np.maximum.accumulate(energy_uj),
+        static_w=calibrated.static_w if calibrated else record.static_w,
+        static_source="calibrated"
+        if calibrated
+        else record.static_source or ("" if record.static_w is None else "model"),
+        meter=record.meter,
+        provenance=_provenance(record.provenance),
+        low_w=record.low_w,
+        high_w=record.high_w,
+        detail=f"{record.detail}; {calibrated.detail}" if calibrated else record.detail,
+        attributable=record.attributable,
+        others_ns=_held([r.g.get(record.name, {}).get("") for r in part.readings]) if told.any() else None,
+        used_known=told[:-1] & told[1:] if told.any() else None,
+    )
+
+
+def _static_source(record: ComponentRecord, calibrated: StaticRecord | None) -> str:
+    if calibrated is not None:
+        return "calibrated"
+    return record.static_source or ("" if record.static_w is None else "model")
+
+
+def _memory_of_others(readings: Sequence[Reading]) -> Int64 | None:
+    known = all("" in r.m for r in readings)
+    return np.array([r.m[""] for r in readings], dtype=np.int64) if known else None
+
+
+def _provenance(text: str) -> Provenance:
+    return Provenance(text) if text in list(Provenance) else Provenance.MISSING
+
+
+def _activity(part: Readings, seen: Seen, marks: Marks | None, study: str, usage: _Columns) -> ActivityTrace:
+    foreign = seen.study != study
+    ends = [t for t in (part.gone.get(seen.key), marks.closed if marks else None) if t is not None]
+    kept: list[Mark] = []
+    if marks is not None and not foreign:  # the header is the first mark
+        kept = [Mark(t=marks.header.mono_ns, c=marks.header.cpu_ns, a=seen.account), *marks.marks]
+    return ActivityTrace(
+        key=seen.key,
+        begin_ns=seen.begin_ns,
+        end_ns=min(ends, default=None),
+        base_account=node_account(part.header.node, "foreign") if foreign else seen.account,
+        audit_account="" if foreign else audit_account(parse_account(seen.account).name),
+        cpu_slots=seen.cpu_slots,
+        gpu_slots=seen.gpu_slots,
+        gpus={f"gpu:{uuid}": share for uuid, share in seen.gpus.items()},
+        holds_rest=seen.holds_rest and not foreign,
+        mark_ns=np.array([m.t for m in kept], dtype=np.int64),
+        mark_cpu_ns=np.array([m.c for m in kept], dtype=np.int64),
+        mark_account=tuple(m.a for m in kept),
+        mark_audit_ns=np.array([m.o for m in kept], dtype=np.int64) if any(m.o for m in kept) else None,
+        first=usage.first(seen.key),
+        tree_ns=usage.tree_ns(seen.key),
+        own_ns=usage.own_ns(seen.key),
+        device_ns=usage.device_ns(seen.key),
+        resident_bytes=usage.resident_bytes(seen.key),
+    )
+
+
+class _Columns:
+    """Usage by process, taken from the readings in one pass."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._readings = readings
+        self._first: dict[str, int] = {}
+        self._used: dict[str, list[tuple[int, int]]] = {}
+        self._devices = sorted({name for r in readings for name in r.g})
+        self._memory = any(r.m for r in readings)
+        for position, reading in enumerate(readings):
+            for key, used in reading.u.items():
+                column = self._used.get(key)
+                if column is None:
+                    self._first[key] = position
+                    column = self._used[key] = []
+                while len(column) < position - self._first[key]:
+                    column.append((UNKNOWN, UNKNOWN))
+                column.append(used)
+
+    def first(self, key: str) -> int:
+        return self._first.get(key, 0)
+
+    def tree_ns(self, key: str) -> Int64:
+        return np.array([tree for tree, _ in self._used.get(key, [])], dtype=np.int64)
+
+    def own_ns(self, key: str) -> Int64:
+        return np.array([own for _, own in self._used.get(key, [])], dtype=np.int64)
+
+    def device_ns(self, key: str) -> dict[str, Int64]:
+        found: dict[str, Int64] = {}
+        for name in self._devices:
+            used = [reading.g.get(name, {}).get(key) for reading in self._of(key)]
+            if any(value is not None for value in used):
+                found[name] = _held(used)
+        return found
+
+    def resident_bytes(self, key: str) -> Int64 | None:
+        if not self._memory:
+            return None
+        return np.array([reading.m.get(key, 0) for reading in self._of(key)], dtype=np.int64)
+
+    def _of(self, key: str) -> Sequence[Reading]:
+        """The readings at which a process was registered."""
+        first = self.first(key)
+        return self._readings[first : first + len(self._used.get(key, []))]
+
+
+def _held(values: Iterable[int | None]) -> Int64:
+    """Cumulative values; where one is missing the one before stands."""
+    last, held = 0, []
+    for value in values:
+        last = last if value is None else value
+        held.append(last)
+    return np.array(held, dtype=np.int64)
