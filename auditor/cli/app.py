@@ -118,6 +118,22 @@ def report(
     )
 
 
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+auditor verify auditor-runs/digits-cnn
+
+auditor verify downloads/their-study""",
+)
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.", show_default=False)],
+) -> None:
+    """Check a study's files against its manifest, and every figure against its journals; exit 3 where one differs."""
+    from auditor.cli import integrity
+
+    integrity.verify(folder)
+
+
 @app.command(epilog="[bold]Example[/bold]\n\nauditor doctor")
 def doctor() -> None:
     """Say which meters work on this machine, how they measure, and what would better them."""

@@ -19,11 +19,10 @@ from auditor.domain.parameters import CarbonFactor, Parameters
 def search(config_path: Path | None, settings: Sequence[str], out: Path | None) -> None:
     """Run an audited search and show its statement."""
     from auditor.cli.live import LiveView
-    from auditor.metering.closing import StudyReader
     from auditor.search.config import load_config
     from auditor.search.driver import run_search
     from auditor.search.plan import nothing_left, plan_search
-    from auditor.search.publish import publish
+    from auditor.search.publish import publish_again
 
     if config_path is None:
         raise InputError("auditor search: name a configuration, or write one with 'auditor search --init search.yaml'")
@@ -33,8 +32,7 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
     console = Console()
     if nothing_left(plan):
         console.print(f"{config.study}: nothing left to do; closing its books again", highlight=False, markup=False)
-        reader = StudyReader(plan.folder)
-        statement = publish(reader, plan.parameters, config.metering.policy)
+        statement = publish_again(plan)
         _show(console, statement)
         _check_balance(statement)
         return
@@ -70,7 +68,7 @@ def report(
     from auditor.accounting.allocate import Policy
     from auditor.metering.closing import StudyReader
     from auditor.metering.folder import StudyFolder, statement_bytes
-    from auditor.search.publish import make_statement
+    from auditor.search.publish import close_study
 
     if policy is not None and policy not in list(Policy):
         raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")
@@ -78,7 +76,7 @@ def report(
     parameters = _with_options(reader.parameters, pue, grid, price)
     reader.refresh()
     stored = str(reader.file.config.get("metering", {}).get("policy", Policy.RESERVED.value))
-    statement, _ = make_statement(reader, parameters, policy or stored)
+    statement = close_study(reader, parameters, policy or stored).statement
     if html is not None:
         from auditor.reporting import render_html
 

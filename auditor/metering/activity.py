@@ -7,14 +7,16 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from auditor.domain.errors import JournalError
 from auditor.metering.journal import JournalWriter
 from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
 from auditor.metering.records import Closed, Header, Mark, Record
 from auditor.metering.runtime import Registration, register, withdraw
+from auditor.metering.slots import visible_gpus
 
 
 def make_header(
@@ -24,8 +26,10 @@ def make_header(
     account: str = "",
     cpu_slots: float = 0.0,
     gpu_slots: float = 0.0,
+    gpus: Mapping[str, float] | None = None,
     holds_rest: bool = False,
     driver: bool = False,
+    session: int = 0,
 ) -> Header:
     """The header of a journal this process writes."""
     stat = process_stat(os.getpid())
@@ -45,8 +49,10 @@ def make_header(
         account=account,
         cpu_slots=cpu_slots,
         gpu_slots=gpu_slots,
+        gpus=dict(gpus or {}),
         holds_rest=holds_rest,
         driver=driver,
+        session=session,
         versions={"nas-auditor": importlib.metadata.version("nas-auditor"), "python": platform.python_version()},
     )
 
@@ -61,6 +67,23 @@ def journal_path(folder: Path, header: Header) -> Path:
     return folder / f"{header.role}-{header.node}-{header.key}.jsonl"
 
 
+def open_journal(folder: Path, header: Header, *, again: bool = False) -> JournalWriter:
+    """A new journal; a ``+`` is added to its name where that is taken from an earlier boot.
+
+    Args:
+        folder: The journal folder.
+        header: Its first record.
+        again: Whether this process may have written another here before.
+
+    Raises:
+        JournalError: it can't be written, or this process writes one already.
+    """
+    path = journal_path(folder, header)
+    while path.exists() and (again or header.boot.encode() not in path.read_bytes()[:1000]):
+        path = path.with_name(f"{path.stem}+.jsonl")
+    return JournalWriter(path, header)
+
+
 class Activity:
     """Marks of this process: which account it works for, as a stack.
 
@@ -71,9 +94,12 @@ class Activity:
         study: UUID of the study.
         account: Account the process works for while its stack is empty.
         cpu_slots: CPU slots the process holds.
-        gpu_slots: GPU slots the process holds.
+        gpu_slots: GPU slots the process holds; which GPUs is read off ``CUDA_VISIBLE_DEVICES``.
         holds_rest: Whether slots nobody reserves are charged to this process.
         driver: Whether the study counts as running while this process lives.
+        session: Of a driver: how many the study has had with it.
+
+    A mark that the disk does not take is kept and written with the next: a training does not fail for it.
     """
 
     def __init__(
@@ -86,18 +112,23 @@ class Activity:
         gpu_slots: float = 0.0,
         holds_rest: bool = False,
         driver: bool = False,
+        session: int = 0,
     ) -> None:
+        gpus = visible_gpus(gpu_slots)
         self.header = make_header(
             "marks",
             study,
             account=account,
             cpu_slots=cpu_slots,
             gpu_slots=gpu_slots,
+            gpus=gpus,
             holds_rest=holds_rest,
             driver=driver,
+            session=session,
         )
+        self._audit_ns = 0
         self._stack: list[str] = []
-        self._writer = JournalWriter(journal_path(folder, self.header), self.header)
+        self._writer = open_journal(folder, self.header)
         register(
             Registration(
                 journal_dir=str(folder.resolve()),
@@ -109,6 +140,7 @@ class Activity:
                 cpu_ns=self.header.cpu_ns,
                 cpu_slots=cpu_slots,
                 gpu_slots=gpu_slots,
+                gpus=gpus,
                 holds_rest=holds_rest,
             )
         )
@@ -140,19 +172,33 @@ class Activity:
         finally:
             self.end(depth)
 
+    def audited(self, cpu_ns: int) -> None:
+        """CPU time of this process since its last mark that the auditor itself took; it pays for it."""
+        self._audit_ns += cpu_ns
+
     def record(self, record: Record) -> None:
-        """Append another record to this process's journal."""
+        """Append another record to this process's journal.
+
+        Raises:
+            JournalError: the disk does not take it.
+        """
         self._writer.append(record)
 
     def close(self) -> None:
         """Give the slots back; may be called twice."""
         self.end(0)
-        self._writer.append(Closed(t=time.monotonic_ns()))
+        self._write(Closed(t=time.monotonic_ns()))
         self._writer.close()
 
     def _mark(self) -> None:
         account = self._stack[-1] if self._stack else self.header.account
-        self._writer.append(Mark(t=time.monotonic_ns(), c=time.process_time_ns(), a=account))
+        used_ns = time.process_time_ns()
+        self._write(Mark(t=time.monotonic_ns(), c=used_ns, a=account, o=self._audit_ns))
+        self._audit_ns = time.process_time_ns() - used_ns
+
+    def _write(self, record: Record) -> None:
+        with suppress(JournalError):  # kept for the next time
+            self._writer.append_or_keep(record)
 
 
 def forget(activity: Activity) -> None:

@@ -15,73 +15,35 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import AuditorError, JournalError, MeterError
-from auditor.metering.activity import journal_path, make_header
+from auditor.metering.activity import make_header, open_journal
 from auditor.metering.journal import JournalWriter
-from auditor.metering.processes import TreeUsage, busy_ns, process_stat
-from auditor.metering.records import Closed, ComponentRecord, Gone, NodeRecord, Reading, Record, Seen
-from auditor.metering.runtime import Lease, Registration, is_alive, registrations, withdraw
+from auditor.metering.memory import TreeMemory, node_used_bytes
+from auditor.metering.meters import WINDOW_S, Calibration, Metering
+from auditor.metering.processes import TreeUsage, busy_ns, process_stat, suspended_ns
+from auditor.metering.records import Closed, Gone, NodeRecord, Reading, Record, Seen, StaticRecord
+from auditor.metering.runtime import (
+    Lease,
+    Registration,
+    is_alive,
+    keep_static_w,
+    known_static_w,
+    registrations,
+    withdraw,
+)
 from auditor.metering.slots import cpu_slots, gpu_count
-from auditor.plugins import load
-from auditor.ports import Component, Meter
-
-AUTO = ("codecarbon",)
-"""Meters that ``auto`` stands for."""
 
 FIRST_READING_S = 5.0
 LEAST_INTERVAL_S = 0.05
+CALIBRATION_STEP_S = 0.1
 GRACE_S = 3.0
 """How long the agent stays when no registered process lives."""
-
-
-class Metering:
-    """Several meters as one, with disjoint components.
-
-    Raises:
-        MeterError: a meter does not start, or two meter the same component.
-    """
-
-    def __init__(self, names: list[str]) -> None:
-        wanted = [name for given in names for name in (AUTO if given == "auto" else (given,))]
-        self._meters: list[Meter] = []
-        for name in dict.fromkeys(wanted):
-            made: Any = load("meter", name, where="metering.meters")
-            self._meters.append(made() if isinstance(made, type) else made)
-        if sum(meter.self_paced for meter in self._meters) > 1:
-            raise MeterError(f"at most one of {', '.join(wanted)} can set the pace of the readings; name one of them")
-        self.components: list[tuple[str, Component]] = []
-
-    def start(self, tick: Callable[[], None], interval_s: float) -> bool:
-        """Start all; return whether one of them calls ``tick`` by itself."""
-        found: list[tuple[str, Component]] = []
-        for meter in sorted(self._meters, key=lambda m: m.self_paced):  # who sets the pace starts last
-            found += [(meter.name, c) for c in meter.start(tick, interval_s)]
-            names = [c.name for _, c in found]
-            if len(set(names)) < len(names):
-                raise MeterError(f"metering.meters: two meters cover the same component ({', '.join(names)})")
-            self.components = found
-        if not found:
-            raise MeterError("no meter covers any component of this machine; 'auditor doctor' says what is missing")
-        return any(meter.self_paced for meter in self._meters)
-
-    def read(self) -> dict[str, int]:
-        """Cumulative microjoules by component."""
-        return {name: energy for meter in self._meters for name, energy in meter.read().items()}
-
-    def sample(self) -> None:
-        """Take a sample of every meter now."""
-        for meter in self._meters:
-            meter.sample()
-
-    def stop(self) -> None:
-        """Stop all."""
-        for meter in self._meters:
-            meter.stop()
 
 
 class Agent:
@@ -91,6 +53,10 @@ class Agent:
         self._metering = metering
         self._interval_s = interval_s
         self._usage = TreeUsage()
+        self._memory = TreeMemory()
+        self._calibration: Calibration | None = None
+        self._static: list[StaticRecord] = []
+        self._device_ns: dict[str, dict[int, tuple[str, int]]] = {}
         self._writers: dict[str, JournalWriter] = {}
         self._studies: dict[str, set[str]] = {}  # journal folder -> process keys already introduced there
         self._processes: dict[str, Registration] = {}
@@ -117,6 +83,7 @@ class Agent:
             MeterError: no meter works, or none gave a reading within five seconds.
         """
         self_paced = self._metering.start(self.tick, self._interval_s)
+        self._calibration = Calibration(self._metering.components, known_static_w())
         self._ready = True
         started_s = time.monotonic()
         if self_paced and self._deferred:
@@ -128,6 +95,9 @@ class Agent:
                     self.tick()
                     due_s += self._interval_s
                 wait_s = max(0.0, due_s - time.monotonic()) if not self_paced else self._interval_s
+                if self._calibration is not None:
+                    wait_s = min(wait_s, CALIBRATION_STEP_S)
+                    self._calibrate()
                 with contextlib.suppress(queue.Empty):
                     self._wake.get(timeout=wait_s)
                 if self.fault is not None:
@@ -147,6 +117,22 @@ class Agent:
             self._metering.stop()
             for writer in self._writers.values():
                 writer.close()
+
+    def _calibrate(self) -> None:
+        """Take another sample of power while little runs yet; at the end write down what was found."""
+        with self._lock:
+            if self._calibration is None:
+                return
+            if self._calibration.wants_more():
+                self._calibration.add(time.monotonic_ns(), self._metering.read())
+                return
+            found, self._calibration = self._calibration.static_w(), None
+            if found:
+                keep_static_w(found)
+                detail = f"least power over {WINDOW_S:g} s while the meters started"
+                self._static = [StaticRecord(name=n, static_w=w, detail=detail) for n, w in sorted(found.items())]
+                for writer in self._writers.values():
+                    writer.append(*self._static)
 
     def stop(self, *_: object) -> None:
         """Leave after the current reading."""
@@ -182,7 +168,9 @@ class Agent:
         energy = self._metering.read()
         t_ns = time.monotonic_ns()
         usage = dict(self._usage.sample())
-        busy = busy_ns()
+        reading = Reading(
+            t=t_ns, e=energy, u=usage, b=busy_ns(), g=self._devices(), m=self._held_memory(), z=suspended_ns()
+        )
         dead = [key for key, process in self._processes.items() if not is_alive(process)]
         own_ns = time.process_time_ns()
         living = {p.journal_dir for key, p in self._processes.items() if key not in dead} or {
@@ -193,7 +181,7 @@ class Agent:
             self._own_by_study[folder] = self._own_by_study.get(folder, 0) + share
         self._own_ns = own_ns
         for folder in {p.journal_dir for p in self._processes.values()}:
-            self._write(folder, t_ns, energy, usage, busy, dead)
+            self._write(folder, reading, dead)
         for key in dead:
             if key in self._processes:
                 self._dismiss(key)
@@ -211,35 +199,49 @@ class Agent:
                 self._processes[key] = registration
                 self._usage.register(key, registration.pid, registration.cpu_ns)
 
-    def _write(
-        self,
-        folder: str,
-        t_ns: int,
-        energy: dict[str, int],
-        usage: dict[str, tuple[int, int]],
-        busy: int,
-        dead: list[str],
-    ) -> None:
+    def _devices(self) -> dict[str, dict[str, int]]:
+        """Device time by component and process tree; what is no tree's goes under the empty key.
+
+        A driver that names processes nobody can see here (another PID namespace) tells nothing.
+        """
+        found: dict[str, dict[str, int]] = {}
+        for name, by_pid in self._metering.process_ns().items():
+            if by_pid and not any(Path(f"/proc/{pid}").exists() for pid in by_pid) and not self._device_ns.get(name):
+                continue
+            trees = self._device_ns.setdefault(name, {})
+            for pid, used_ns in by_pid.items():
+                trees.setdefault(pid, ("", 0))
+                owner = self._usage.owner(pid) or trees[pid][0]  # a process that ended stays with who started it
+                trees[pid] = (owner, used_ns)
+            found[name] = {"": 0}
+            for owner, used_ns in trees.values():
+                found[name][owner] = found[name].get(owner, 0) + used_ns
+        return found
+
+    def _held_memory(self) -> dict[str, int]:
+        if not self._metering.wants_memory:
+            return {}
+        held = self._memory.read(self._usage.pids())
+        return {**held, "": max(0, node_used_bytes() - sum(held.values()))}
+
+    def _write(self, folder: str, reading: Reading, dead: list[str]) -> None:
         records: list[Record] = []
         writer = self._writers.get(folder)
         study = next(p for p in self._processes.values() if p.journal_dir == folder)
         me = f"{os.getpid()}-{self._start}"
         if writer is None:
             header = make_header("readings", study.study)
-            path = journal_path(Path(folder), header)
-            while path.exists():  # this agent served the study before
-                path = path.with_name(f"{path.stem}+.jsonl")
             try:
-                writer = self._writers[folder] = JournalWriter(path, header)
+                writer = self._writers[folder] = open_journal(Path(folder), header, again=True)
             except JournalError as error:  # its folder is gone: nothing can be metered for it
                 print(error, file=sys.stderr, flush=True)  # noqa: T201 - the agent's log
                 for key in [key for key, process in self._processes.items() if process.journal_dir == folder]:
                     self._dismiss(key)
                 return
             records.append(self._slots)
-            records += [_component_record(meter, c) for meter, c in self._metering.components]
+            records += [*self._metering.components, *self._static]
             account = audit_account(parse_account(study.account).name)
-            records.append(Seen(key=me, study=study.study, account=account, begin_ns=t_ns))
+            records.append(Seen(key=me, study=study.study, account=account, begin_ns=reading.t))
             self._studies[folder] = set()
         introduced = self._studies[folder]
         for key, process in self._processes.items():
@@ -253,18 +255,18 @@ class Agent:
                         begin_ns=process.begin_ns,
                         cpu_slots=process.cpu_slots,
                         gpu_slots=process.gpu_slots,
+                        gpus=process.gpus,
                         holds_rest=process.holds_rest,
                     )
                 )
         mine = self._own_by_study.get(folder, 0)
-        records.append(Reading(t=t_ns, e=energy, u={**usage, me: (mine, mine)}, b=busy))
-        records += [Gone(key=key, t=t_ns) for key in dead if key in introduced]
+        records.append(msgspec.structs.replace(reading, u={**reading.u, me: (mine, mine)}))
+        records += [Gone(key=key, t=reading.t) for key in dead if key in introduced]
         try:
-            writer.append(*records)
+            writer.append_or_keep(*records)
             writer.sync()
-        except JournalError as error:  # one study's folder is gone or full: the others go on
+        except JournalError as error:  # one study's folder is gone or full: the others go on, and this one when it can
             print(error, file=sys.stderr, flush=True)  # noqa: T201 - the agent's log
-            writer.close()
 
     def _dismiss_withdrawn(self) -> None:
         """Let go of processes whose registration was taken back, and close the journals nobody needs any more."""
@@ -283,30 +285,20 @@ class Agent:
         withdraw(key)
 
 
-def _component_record(meter: str, component: Component) -> ComponentRecord:
-    return ComponentRecord(
-        name=component.name,
-        meter=meter,
-        provenance=component.provenance.value,
-        static_w=component.static_w,
-        low_w=component.low_w,
-        high_w=component.high_w,
-        detail=component.detail,
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the agent process; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m auditor.metering.agent", description="Meter this node once.")
     parser.add_argument("--meter", action="append", help="name of a meter; may be given several times")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between readings")
+    parser.add_argument("--static", action="append", help="power without load, for example cpu=12.5")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to look at
     lease = Lease()
     if not lease.acquire():
         return 0
     try:
-        agent = Agent(Metering(options.meter or ["auto"]), options.interval)
+        static_w = {name: float(watts) for name, _, watts in (s.partition("=") for s in options.static or [])}
+        agent = Agent(Metering(options.meter or ["auto"], static_w), options.interval)
         signal.signal(signal.SIGTERM, agent.stop)
         signal.signal(signal.SIGUSR1, agent.nudge)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the search

@@ -65,6 +65,11 @@ class StudyReader:
             self._parts[path].add(records)
 
     @property
+    def drivers(self) -> int:
+        """How many drivers this study has had."""
+        return sum(part.header.driver for part in self._of(Marks))
+
+    @property
     def last_reading(self) -> Reading | None:
         """The newest reading of this node."""
         place = (node_name(), boot_id())

@@ -17,7 +17,7 @@ import yaml
 from auditor.domain.errors import InputError, JournalError
 
 FORMAT = 1
-"""Version of the study folder, in ``study.yaml``."""
+"""Version of the study folder, in ``study.yaml`` and ``manifest.json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class StudyFolder:
             data = yaml.safe_load(self.study_yaml.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"{self.path}: is no study folder (expected {self.study_yaml.name} in it)") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise InputError(f"{self.study_yaml}: can't be read ({' '.join(str(error).split())})") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise InputError(f"{self.study_yaml}: expected 'format: {FORMAT}', written by this version of auditor")
@@ -122,14 +122,25 @@ class StudyFolder:
         """Write ``statement.json``."""
         write_atomically(self.statement, statement_bytes(statement))
 
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every file of the study, by its name within the folder, sorted.
+
+        The manifest itself and hidden files (the lock, files half written) are none of them.
+
+        Raises:
+            OSError: a file can't be read.
+        """
+        found = {}
+        for path in self.path.rglob("*"):
+            name = path.relative_to(self.path)
+            if path.is_file() and path != self.manifest and not any(part.startswith(".") for part in name.parts):
+                with path.open("rb") as file:
+                    found[name.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+        return dict(sorted(found.items()))
+
     def write_manifest(self) -> None:
         """Write ``manifest.json``: SHA-256 of every file of the study."""
-        digests = {}
-        for path in sorted(self.path.rglob("*")):
-            name = path.relative_to(self.path).as_posix()
-            if path.is_file() and path != self.manifest and not any(part.startswith(".") for part in name.split("/")):
-                digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        write_atomically(self.manifest, json.dumps({"sha256": digests}, indent=1).encode() + b"\n")
+        write_atomically(self.manifest, manifest_bytes(self.digests()))
 
     def lock(self, wait_s: float) -> int:
         """Lock the folder for one search; the lock dies with the process. Returns its file descriptor.
@@ -154,6 +165,25 @@ class StudyFolder:
                 time.sleep(0.1)
             else:
                 return fd
+
+    def in_use(self) -> bool:
+        """Whether a search holds the lock now; nothing is written."""
+        try:
+            fd = os.open(self.lock_file, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+
+def manifest_bytes(digests: Mapping[str, str]) -> bytes:
+    """A manifest as JSON: the same files give the same bytes."""
+    return json.dumps({"format": FORMAT, "sha256": dict(digests)}, indent=1).encode() + b"\n"
 
 
 def statement_bytes(statement: Mapping[str, Any]) -> bytes:

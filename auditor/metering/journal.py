@@ -11,6 +11,9 @@ import msgspec
 from auditor.domain.errors import JournalError
 from auditor.metering.records import FORMAT, Header, Record
 
+KEPT_RECORDS = 10_000
+"""Records a writer holds in memory while its disk is full."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
 
@@ -28,6 +31,8 @@ class JournalWriter:
             JournalError: the file exists or can't be written.
         """
         self.path = path
+        self._torn = False
+        self._kept: list[Record] = []
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as error:
@@ -35,15 +40,32 @@ class JournalWriter:
         self.append(header)
 
     def append(self, *records: Record) -> None:
-        """Append records with a single write, so that a crash tears at most the last one."""
+        """Append records with a single write, so that a crash tears at most the last one.
+
+        Raises:
+            JournalError: the disk does not take them. What it took of a record is closed off by the next one.
+        """
         if self._fd < 0:
             return
-        line = b"".join(_encoder.encode(record) + b"\n" for record in records)
+        line = b"\n" if self._torn else b""
+        line += b"".join(_encoder.encode(record) + b"\n" for record in records)
         try:
             while line:
                 line = line[os.write(self._fd, line) :]
+                self._torn = True
         except OSError as error:
             raise JournalError(f"journal {self.path}: {error.strerror or error}") from error
+        self._torn = False
+
+    def append_or_keep(self, *records: Record) -> None:
+        """Append records after those that the disk did not take before; where it takes none now, keep them.
+
+        Raises:
+            JournalError: they are kept for the next time. More than ``KEPT_RECORDS`` are not: the oldest are lost.
+        """
+        self._kept = [*self._kept, *records][-KEPT_RECORDS:]
+        self.append(*self._kept)
+        self._kept = []
 
     def sync(self) -> None:
         """Wait until what was appended is on the disk.

@@ -11,6 +11,7 @@ from pathlib import Path
 from auditor.domain.quantities import NS_PER_S
 
 _TICK_NS = NS_PER_S // os.sysconf("SC_CLK_TCK")
+_LEAST_SLEEP_NS = NS_PER_S // 10  # two clocks read one after the other differ by little
 _BUSY_FIELDS = (1, 2, 3, 6, 7)  # user, nice, system, irq, softirq of the cpu line in /proc/stat
 
 
@@ -80,6 +81,12 @@ def cpu_clock_ns(pid: int) -> int | None:
         return None
 
 
+def suspended_ns() -> int:
+    """How long this machine was suspended since boot."""
+    slept_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    return slept_ns if slept_ns > _LEAST_SLEEP_NS else 0
+
+
 def busy_ns() -> int:
     """CPU time that all processes of the node used since boot."""
     with open("/proc/stat", "rb") as file:
@@ -139,6 +146,15 @@ class TreeUsage:
         for pid, known in self._known.items():
             if known.owner == key:
                 known.owner = self._owner(pid)
+
+    def owner(self, pid: int) -> str | None:
+        """Key of the tree a process belonged to at the last sample; ``None``: of none, or not seen."""
+        known = self._known.get(pid)
+        return None if known is None else known.owner
+
+    def pids(self) -> Mapping[int, str]:
+        """Key of the tree of each process that belonged to one at the last sample, by process id."""
+        return {pid: known.owner for pid, known in self._known.items() if known.owner is not None}
 
     def sample(self) -> Mapping[str, tuple[int, int]]:
         """CPU nanoseconds by key: of the tree since it was registered, and of the process alone since its start.

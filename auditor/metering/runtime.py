@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,6 +38,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         cpu_ns: Its CPU time then.
         cpu_slots: CPU slots it holds.
         gpu_slots: GPU slots it holds.
+        gpus: Share it holds of each GPU, by UUID, where that is known.
         holds_rest: Whether slots nobody reserves are its own.
     """
 
@@ -50,6 +51,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     cpu_ns: int
     cpu_slots: float = 0.0
     gpu_slots: float = 0.0
+    gpus: dict[str, float] = {}
     holds_rest: bool = False
 
 
@@ -103,6 +105,21 @@ def withdraw(key: str) -> None:
     (runtime_dir() / "processes" / f"{key}.json").unlink(missing_ok=True)
 
 
+def known_static_w() -> dict[str, float]:
+    """Power without load by component as calibrated earlier in this boot, in watts."""
+    try:
+        return msgspec.json.decode((runtime_dir() / "static.json").read_bytes(), type=dict[str, float])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def keep_static_w(found: Mapping[str, float]) -> None:
+    """Keep what was calibrated for later agents of this boot, which may start under load."""
+    beside = runtime_dir() / ".static.json"
+    beside.write_bytes(msgspec.json.encode({**known_static_w(), **found}))
+    beside.rename(runtime_dir() / "static.json")
+
+
 class Lease:
     """The right to meter this node: an exclusive lock that dies with its holder.
 
@@ -146,11 +163,13 @@ class AgentHandle:
     Args:
         meters: Names of the meters to use.
         interval_s: Seconds between readings.
+        static_w: Power without load by component, where the user states it, in watts.
     """
 
-    def __init__(self, meters: Sequence[str], interval_s: float) -> None:
+    def __init__(self, meters: Sequence[str], interval_s: float, static_w: Mapping[str, float] | None = None) -> None:
         self._command = [sys.executable, "-m", "auditor.metering.agent", "--interval", str(interval_s)]
         self._command += [part for meter in meters for part in ("--meter", meter)]
+        self._command += [part for name, watts in (static_w or {}).items() for part in ("--static", f"{name}={watts}")]
         self._process: subprocess.Popen[bytes] | None = None
         self._checked_s = 0.0
 

@@ -27,6 +27,42 @@ def gpu_count() -> int:
         pynvml.nvmlShutdown()
 
 
+def visible_gpus(slots: float) -> dict[str, float]:
+    """The share of each GPU that a process holds which reserved some slots, by UUID.
+
+    ``CUDA_VISIBLE_DEVICES`` says which, by index or UUID; empty where no slots are held or the GPUs can't be told (no
+    driver, MIG instances).
+    """
+    named = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    if slots <= 0:
+        return {}
+    uuids = gpu_uuids()
+    held = []
+    for name in named or [str(index) for index in range(len(uuids))]:
+        if name.isdecimal() and int(name) < len(uuids):
+            held.append(uuids[int(name)])
+        else:
+            held += [uuid for uuid in uuids if uuid.startswith(name)]
+    return {uuid: min(1.0, slots / len(held)) for uuid in held}
+
+
+def gpu_uuids() -> list[str]:
+    """UUIDs of the NVIDIA GPUs of this node, by index; empty where no driver is installed."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _cgroup_quota() -> float | None:
     """CPU quota of control groups version 2 or 1, in CPUs; ``None``: unlimited."""
     try:

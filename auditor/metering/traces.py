@@ -49,7 +49,8 @@ def traces_of(
     traces = []
     for part in apart:
         _look_for_sleep(part, findings)
-        traces.append(_trace(part, by_process, timeline, study, findings))
+        for piece, bridge in _pieces(part):
+            traces.append(replace(_trace(piece, by_process, timeline, study, findings), bridge=bridge))
     for before, after in pairwise(apart):
         if (joint := _bridge(before, after)) is not None:
             traces.append(replace(_trace(joint, by_process, timeline, study, findings), bridge=True))
@@ -98,6 +99,29 @@ def _after(part: Readings, before: Readings, findings: list[Finding]) -> Reading
     return replace(part, readings=kept)
 
 
+def _pieces(part: Readings) -> list[tuple[Readings, bool]]:
+    """A journal cut where a component comes or goes (its meter failed), and the interval between with what stayed."""
+    held = {}  # a cumulative figure that is missing once is carried on
+    for component in part.components:
+        at = [i for i, r in enumerate(part.readings) if component.key in r.e]
+        held[component.key] = (at[0], at[-1]) if at else (1, 0)
+    keys = [frozenset(k for k, (a, b) in held.items() if a <= i <= b) for i in range(len(part.readings))]
+    cuts = [i for i, (before, after) in enumerate(pairwise(keys)) if before != after]
+    pieces = []
+    begin = 0
+    for end in [*cuts, len(keys) - 1]:
+        pieces.append((_with(part, begin, end, keys[end]), False))
+        if end < len(keys) - 1:
+            pieces.append((_with(part, end, end + 1, keys[end] & keys[end + 1]), True))
+        begin = end + 1
+    return pieces
+
+
+def _with(part: Readings, begin: int, end: int, keys: frozenset[str]) -> Readings:
+    components = [c for c in part.components if c.key in keys]
+    return replace(part, readings=part.readings[begin : end + 1], components=components)
+
+
 def _look_for_sleep(part: Readings, findings: list[Finding]) -> None:
     slept_ns = part.readings[-1].z - part.readings[0].z
     if slept_ns > 0:
@@ -144,8 +168,15 @@ def _bridge(before: Readings, after: Readings) -> Readings | None:
         static={**before.static, **after.static},
         seen={**before.seen, **after.seen},
         gone={**before.gone, **after.gone},
-        readings=[msgspec.structs.replace(first, e=begin, g={}), msgspec.structs.replace(last, e=end, g={})],
+        readings=[_joined(first, begin, last), _joined(last, end, first)],
     )
+
+
+def _joined(reading: Reading, energy_uj: dict[str, int], other: Reading) -> Reading:
+    """A reading at one end of a bridge: each agent counts trees anew, but the CPU time of a process itself goes on."""
+    lived = {key for key in reading.u.keys() & other.u.keys() if reading.u[key][1] >= 0}
+    used = {key: (own, own) if key in lived else (tree, own) for key, (tree, own) in reading.u.items()}
+    return msgspec.structs.replace(reading, e=energy_uj, u=used, g={}, m={})
 
 
 def _trace(

@@ -229,6 +229,15 @@ def _measurement_facts(statement: Statement) -> list[Fact]:
             text(statement, "energy.policy") or NOT_AVAILABLE,
             policy.get(text(statement, "energy.policy"), ""),
         ),
+        *(
+            Fact(
+                path="energy.policies",
+                label=f"Search, idle power {text(line, 'policy')}",
+                value=energy(joules(line, "search_uj")),
+                note=f"of it trials {energy(joules(line, 'trials_uj'))}",
+            )
+            for line in records(statement, "energy.policies")
+        ),
     ]
 
 
@@ -238,7 +247,7 @@ def _components(statement: Statement) -> list[Component]:
             node=text(part, "node"),
             component=text(part, "component"),
             how=_how(text(part, "provenance"), text(part, "meaning")),
-            detail=text(part, "detail") or text(part, "meter"),
+            detail=_detail(part),
             energy=energy(joules(part, "metered_uj")),
             share=percent(figure(part, "share")),
         )
@@ -258,6 +267,18 @@ def _components(statement: Statement) -> list[Component]:
         )
         for name, grade in (grades.get("provenance") or {}).items()
     ]
+
+
+def _detail(part: Statement) -> str:
+    """What was read, and where its static power comes from."""
+    static_w = figure(part, "static_w")
+    source = {"model": "by the meter's model", "configuration": "as configured", "calibrated": "calibrated"}
+    idle = (
+        f"{static_w:.3g} W without load, {source[text(part, 'static_source')]}"
+        if (static_w is not None and text(part, "static_source") in source)
+        else ""
+    )
+    return "; ".join(part for part in (text(part, "detail") or text(part, "meter"), idle) if part)
 
 
 def _how(provenance: str, meaning: str) -> str:

@@ -98,6 +98,7 @@ class MeteringSection(_Section):
 
     meters: tuple[str, ...] = Field(default=("auto",), min_length=1)
     interval_s: float = Field(default=1.0, ge=0.1, le=60)
+    static_w: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
     policy: Literal["reserved", "direct"] = "reserved"
 
 

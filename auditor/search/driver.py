@@ -104,10 +104,17 @@ class _Driver:
         self._spent_s = self._reader.running_s()
         account = search_account(config.study, "orchestration")
         own_ray = config.resources.address is None
-        self._activity = Activity(folder.journals, self._uuid, account, holds_rest=own_ray, driver=True)
+        self._activity = Activity(
+            folder.journals,
+            self._uuid,
+            account,
+            holds_rest=own_ray,
+            driver=True,
+            session=self._reader.drivers + 1,
+        )
         restore = self._catch_interrupts()
         try:
-            self._agent = AgentHandle(config.metering.meters, config.metering.interval_s)
+            self._agent = AgentHandle(config.metering.meters, config.metering.interval_s, config.metering.static_w)
             self._agent.ensure()
             experiment = config.tracking.experiment or config.study
             self._projector = ProjectorHandle(folder.path, config.tracking.uri, experiment)
@@ -146,13 +153,16 @@ class _Driver:
     def _start_ray(self) -> None:
         from auditor.search.cluster import as_actor, start_ray
         from auditor.search.coordinator import Coordinator, CoordinatorSettings
-        from auditor.search.nodes import keep_other_nodes
+        from auditor.search.nodes import clocks_of, keep_other_nodes
         from auditor.search.worker import Worker, WorkerSettings
 
         config = self._config
         self._watcher.say("starting")
         own = start_ray(config.resources, cpu_slots(), self._plan.gpus)
-        self._keepers = [] if own else keep_other_nodes(config.metering)
+        if not own:
+            self._keepers = keep_other_nodes(config.metering)
+            for clock in clocks_of(self._keepers):
+                self._activity.record(clock)
         self._worker_settings = WorkerSettings(
             folder=self._folder.path.resolve(),
             study=config.study,
@@ -288,7 +298,7 @@ class _Driver:
         forget(self._activity)
 
     def _conclude(self) -> SearchResult:
-        statement = publish(self._reader, self._plan.parameters, self._config.metering.policy)
+        statement = publish(self._folder, self._plan.parameters, self._config.metering.policy)
         self._projector.publish_parent()
         return SearchResult(
             statement=statement,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from auditor.metering.activity import node_name
+from auditor.metering.processes import boot_id
+from auditor.metering.records import ClockRecord
 from auditor.metering.runtime import AgentHandle
 from auditor.search.cluster import as_actor
 from auditor.search.config import MeteringSection
@@ -13,12 +17,16 @@ class NodeKeeper:
     """Keeps the agent of its node running; a Ray actor pinned to that node."""
 
     def __init__(self, metering: MeteringSection) -> None:
-        self._agent = AgentHandle(metering.meters, metering.interval_s)
+        self._agent = AgentHandle(metering.meters, metering.interval_s, metering.static_w)
         self._agent.ensure()
 
     def ensure(self) -> None:
         """Start the agent again where it died."""
         self._agent.ensure()
+
+    def clock(self) -> tuple[str, str, int]:
+        """Name, boot and CLOCK_MONOTONIC of this node."""
+        return node_name(), boot_id(), time.monotonic_ns()
 
 
 def keep_other_nodes(metering: MeteringSection) -> list[Any]:
@@ -33,3 +41,21 @@ def keep_other_nodes(metering: MeteringSection) -> list[Any]:
             pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             keepers.append(as_actor(NodeKeeper, num_cpus=0, scheduling_strategy=pinned).remote(metering))
     return keepers
+
+
+def clocks_of(keepers: list[Any]) -> list[ClockRecord]:
+    """The clocks of other nodes against ours: half of a question's way is the error (Cristian 1989)."""
+    import ray
+    from ray.exceptions import RayError
+
+    clocks = []
+    for keeper in keepers:
+        try:
+            ray.get(keeper.clock.remote())  # the first answer waits for the actor to start
+            asked_ns = time.monotonic_ns()
+            node, boot, mono_ns = ray.get(keeper.clock.remote())
+        except RayError:  # a node that died is seen by its workers
+            continue
+        half_ns = (time.monotonic_ns() - asked_ns) // 2
+        clocks.append(ClockRecord(t=asked_ns + half_ns, node=node, boot=boot, mono_ns=mono_ns, within_ns=half_ns))
+    return clocks

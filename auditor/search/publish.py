@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.accounting.allocate import Policy
 from auditor.accounting.books import Ledger
 from auditor.domain.parameters import Parameters
+from auditor.domain.study import StudyRecord
 from auditor.metering.closing import StudyReader
-from auditor.metering.folder import write_atomically
+from auditor.metering.folder import StudyFolder, write_atomically
 from auditor.reporting import render_html
 from auditor.statement.build import build_statement
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def make_statement(reader: StudyReader, parameters: Parameters, policy: str) -> tuple[dict[str, Any], Ledger]:
-    """Close the books of a study that was read, and state its figures; nothing is written."""
+    from auditor.search.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedStudy:
+    """A study whose books were closed.
+
+    Attributes:
+        record: Its trials and books.
+        ledger: Every charge.
+        statement: All its figures, as in ``statement.json``.
+    """
+
+    record: StudyRecord
+    ledger: Ledger
+    statement: dict[str, Any]
+
+
+def close_study(reader: StudyReader, parameters: Parameters, policy: str, *, auditor: str | None = None) -> ClosedStudy:
+    """Close the books of a study that was read, and state its figures; nothing is written.
+
+    Args:
+        reader: Has read the journals.
+        parameters: Factors, prices and worth.
+        policy: How static energy is shared.
+        auditor: Version to name in the statement; the installed one where not given.
+    """
     record, ledger = reader.close(Policy(policy))
-    return build_statement(record, parameters, version=version("nas-auditor")), ledger
+    statement = build_statement(record, parameters, version=auditor or version("nas-auditor"))
+    return ClosedStudy(record=record, ledger=ledger, statement=statement)
 
 
-def publish(reader: StudyReader, parameters: Parameters, policy: str) -> dict[str, Any]:
-    """Close the books and write ``statement.json``, ``report.html``, ``ledger.parquet`` and ``manifest.json``."""
+def publish(folder: StudyFolder, parameters: Parameters, policy: str) -> dict[str, Any]:
+    """Close the books and write ``statement.json``, ``report.html``, ``ledger.parquet`` and ``manifest.json``.
+
+    The journals are read anew, as whoever checks the figures will read them.
+    """
+    reader = StudyReader(folder)
     reader.refresh()
-    statement, ledger = make_statement(reader, parameters, policy)
-    folder = reader.folder
-    write_ledger(folder.ledger, ledger)
-    folder.write_statement(statement)
-    write_atomically(folder.report, render_html(statement).encode())
+    closed = close_study(reader, parameters, policy)
+    write_atomically(folder.ledger, ledger_bytes(closed.ledger))
+    folder.write_statement(closed.statement)
+    write_atomically(folder.report, render_html(closed.statement).encode())
     folder.write_manifest()
-    return statement
+    return closed.statement
+
+
+def publish_again(plan: Plan) -> dict[str, Any]:
+    """Publish a finished study with the policy, factors, prices and worth of a plan; ``study.yaml`` keeps them."""
+    file = plan.folder.read_study()
+    settings = plan.config.model_dump(mode="json")
+    asked = {key: settings[key] for key in ("metering", "worth", "carbon", "cost")}
+    plan.folder.write_study(replace(file, config={**file.config, **asked}, parameters=asdict(plan.parameters)))
+    return publish(plan.folder, plan.parameters, plan.config.metering.policy)
 
 
 def preload() -> None:
@@ -39,12 +80,11 @@ def preload() -> None:
     import pyarrow.parquet  # noqa: F401
 
 
-def write_ledger(path: Path, ledger: Ledger) -> None:
-    """Write the ledger as Parquet: one row a charge."""
+def ledger_table(ledger: Ledger) -> pa.Table:
+    """The ledger as an Arrow table: one row a charge."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    table = pa.table(
+    return pa.table(
         {
             "node": pa.array(ledger.node).dictionary_encode(),
             "start_ns": ledger.start_ns,
@@ -54,6 +94,14 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
             "energy_uj": ledger.energy_uj,
         }
     )
+
+
+def ledger_bytes(ledger: Ledger) -> bytes:
+    """The ledger as a Parquet file: the same ledger gives the same bytes under one version of Arrow."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    write_atomically(path, sink.getvalue().to_pybytes())
+    pq.write_table(ledger_table(ledger), sink, compression="zstd")
+    written: bytes = sink.getvalue().to_pybytes()
+    return written

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from auditor.domain.provenance import Provenance, worst
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Books, ComponentBook, Finding, StudyRecord, TrialState
 from auditor.statement.objections import error, info, warning
-from auditor.statement.usage import Usage, is_metered
+from auditor.statement.usage import Usage, is_metered, usage_of
 from auditor.statement.values import finite, utc
 
 INCLUDED = (
@@ -53,6 +54,7 @@ def energy_section(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], l
         "components": [_component(book, books.metered_uj) for book in books.components],
         "range": range_,
         "policy": books.policy,
+        "policies": [_under_policy(record, policy) for policy in sorted(books.policies, reverse=True)],
         "boundary": {
             "included": list(INCLUDED),
             "excluded": list(EXCLUDED),
@@ -140,6 +142,19 @@ def _gaps(record: StudyRecord) -> list[Finding]:
     return found
 
 
+def _under_policy(record: StudyRecord, policy: str) -> dict[str, Any]:
+    """The same energy, with static power shared by another policy."""
+    usage = usage_of(replace(record, books=replace(record.books, accounts=record.books.policies[policy])))
+    return {
+        "policy": policy,
+        "trials_uj": sum(usage.by_state.values()),
+        "search_uj": usage.search_uj,
+        "baselines_uj": usage.baselines_uj,
+        "evaluation_uj": usage.evaluation_uj,
+        "outside_uj": usage.outside_uj,
+    }
+
+
 def _provenance(books: Books) -> dict[str, str]:
     grades: dict[str, list[Provenance]] = {}
     for book in books.components:
@@ -157,6 +172,7 @@ def _component(book: ComponentBook, metered_uj: int) -> dict[str, Any]:
         "metered_uj": book.metered_uj,
         "share": book.metered_uj / metered_uj if metered_uj else None,
         "static_w": finite(book.static_w),
+        "static_source": book.static_source or None,
         "detail": book.detail,
     }
 

@@ -121,6 +121,12 @@ def statement_of(folder: Path) -> dict[str, Any]:
     return statement
 
 
+def assert_verified(folder: Path) -> None:
+    """Another process finds every figure of a study folder in its journals."""
+    output = finish(auditor("verify", str(folder), cwd=folder), 60)
+    assert output.startswith("verified: "), output
+
+
 def assert_balanced(statement: dict[str, Any]) -> None:
     """What must hold of every statement."""
     energy, trials = statement["energy"], statement["trials"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.searches import SLOW_CONFIG, SLOW_SPACE, assert_balanced, auditor, finish, statement_of
+from e2e.searches import SLOW_CONFIG, SLOW_SPACE, assert_balanced, assert_verified, auditor, finish, statement_of
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +42,7 @@ def test_a_search_on_two_nodes(tmp_path: Path) -> None:
         finish(auditor("search", "slow.yaml", *settings, cwd=tmp_path))
     finally:
         cluster.communicate(timeout=60)
+    assert_verified(tmp_path / "auditor-runs" / "slow")
     statement = statement_of(tmp_path / "auditor-runs" / "slow")
     assert_balanced(statement)
     assert statement["trials"]["complete"] == 4

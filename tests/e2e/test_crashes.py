@@ -15,6 +15,7 @@ from e2e.searches import (
     SLOW_CONFIG,
     SLOW_SPACE,
     assert_balanced,
+    assert_verified,
     auditor,
     finish,
     records,
@@ -42,6 +43,7 @@ def test_a_killed_worker_is_a_lost_attempt_and_its_trial_is_retried(place: Path)
     finish(process)
     statement = statement_of(folder)
     assert_balanced(statement)
+    assert_verified(folder)
     trials, energy = statement["trials"], statement["energy"]
     assert trials["total"] == trials["complete"] == 4
     assert trials["attempts"] == 5
@@ -74,6 +76,7 @@ def test_a_killed_driver_is_taken_up_and_the_books_hold_both_parts(place: Path) 
     finish(auditor("search", "slow.yaml", cwd=place))
     statement = statement_of(folder)
     assert_balanced(statement)
+    assert_verified(folder)
     trials, energy = statement["trials"], statement["energy"]
     assert trials["total"] == trials["complete"] == 4
     assert trials["attempts"] > 4
@@ -97,6 +100,7 @@ def test_ctrl_c_closes_the_books(place: Path) -> None:
     assert statement["verdict"]["grade"] == "cannot say"
     finish(auditor("search", "slow.yaml", cwd=place))
     assert statement_of(folder)["trials"]["complete"] == 4
+    assert_verified(folder)
 
 
 def test_our_own_ray_refuses_who_has_no_token(place: Path) -> None:

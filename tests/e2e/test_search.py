@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from auditor.statement.schema import load_schema
-from e2e.searches import assert_balanced, auditor, finish, records, statement_of
+from e2e.searches import assert_balanced, assert_verified, auditor, finish, records, statement_of
 
 pytestmark = pytest.mark.slow
 
@@ -173,6 +173,10 @@ def test_the_folder_holds_what_its_manifest_says(finished: Search) -> None:
         assert hashlib.sha256((finished.folder / name).read_bytes()).hexdigest() == digest, name
 
 
+def test_every_figure_follows_from_the_journals(finished: Search) -> None:
+    assert_verified(finished.folder)
+
+
 def test_the_ledger_sums_to_the_accounts(finished: Search) -> None:
     import pyarrow.parquet as pq
 
@@ -231,6 +235,7 @@ def test_the_same_command_has_nothing_left_to_do(finished: Search) -> None:
     )
     output = finish(process, 60)
     assert "nothing left to do" in output
+    assert_verified(finished.folder)
     assert list(records(finished.folder, "marks")) == before
     assert statement_of(finished.folder) == finished.statement
 

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from auditor.domain.parameters import Parameters
-from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
 from auditor.search.publish import publish
 from auditor.tracking.handle import ProjectorHandle
@@ -97,8 +96,7 @@ def project(uri: str, study: MadeStudy | Path, *, parent: bool = True) -> int:
     projector = Projector(CLIENT(uri), "experiment", folder)
     written = projector.project()
     if parent:
-        reader = StudyReader(folder)
-        publish(reader, Parameters(), "reserved")
+        publish(folder, Parameters(), "reserved")
         projector.publish()
     return written
 
@@ -236,7 +234,7 @@ class TestProcess:
         handle.drain()
         assert handle.error == ""
         assert len(children_of(sqlite)) == len(TRIALS)
-        publish(StudyReader(study), Parameters(), "reserved")
+        publish(study, Parameters(), "reserved")
         handle.publish_parent()
         assert (handle.error, handle.tracking_uri) == ("", sqlite)
         assert parent_of(sqlite).info.status == "FINISHED"

@@ -67,9 +67,11 @@ class TestHelp:
     def test_every_command_is_listed(self, auditor: Run) -> None:
         answer = auditor("--help")
         assert (answer.code, answer.err) == (0, "")
-        assert all(name in answer.out for name in ("search", "report", "doctor", "plugins", "--verbose", "--version"))
+        assert all(
+            name in answer.out for name in ("search", "report", "verify", "doctor", "plugins", "--verbose", "--version")
+        )
 
-    @pytest.mark.parametrize("command", ["search", "report", "doctor", "plugins"])
+    @pytest.mark.parametrize("command", ["search", "report", "verify", "doctor", "plugins"])
     @pytest.mark.parametrize("option", ["--help", "-h"])
     def test_every_command_has_an_example(self, auditor: Run, command: str, option: str) -> None:
         answer = auditor(command, option)
@@ -78,7 +80,7 @@ class TestHelp:
 
     def test_every_command_is_tested_here(self) -> None:
         assert {command.callback.__name__ for command in app.app.registered_commands if command.callback} == {
-            *("search", "report", "doctor", "plugins"),
+            *("search", "report", "verify", "doctor", "plugins"),
         }
 
     def test_nothing_asked_for_shows_the_help(self, auditor: Run) -> None:
@@ -100,6 +102,7 @@ class TestUsage:
             (["search", "--bogus"], r"No such option: --bogus"),
             (["--bogus"], r"No such option: --bogus"),
             (["report"], r"Missing argument 'DIR'"),
+            (["verify"], r"Missing argument 'DIR'"),
             (["report", "x", "--pue", "much"], r"Invalid value for '--pue'"),
             (["search", "a.yaml", "b.yaml"], r"unexpected extra argument"),
             (["search", "a.yaml", "--set"], r"'--set' requires an argument"),

@@ -2,6 +2,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,13 +210,14 @@ def test_a_study_without_readings_has_no_figures(report: Run, study: StudyFolder
 def test_books_that_do_not_balance_are_exit_3(report: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from auditor.search import publish
 
-    honest = publish.make_statement
+    honest = publish.close_study
 
     def cooked(*arguments: Any) -> Any:
-        made, ledger = honest(*arguments)
-        return {**made, "energy": {**made["energy"], "residual_uj": 7}}, ledger
+        closed = honest(*arguments)
+        made = closed.statement
+        return replace(closed, statement={**made, "energy": {**made["energy"], "residual_uj": 7}})
 
-    monkeypatch.setattr(publish, "make_statement", cooked)
+    monkeypatch.setattr(publish, "close_study", cooked)
     answer = report("--json", "-")
     assert answer.code == 3
     assert answer.complaint == "the books don't balance: metered less charged is 7 uJ, expected 0"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from auditor.domain.errors import InputError, JournalError
-from auditor.metering.folder import StudyFile, StudyFolder, statement_bytes, write_atomically
+from auditor.metering.folder import StudyFile, StudyFolder, manifest_bytes, statement_bytes, write_atomically
 
 FILE = StudyFile(
     uuid="u-1",
@@ -76,6 +76,7 @@ def test_what_is_no_study_folder_says_so(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: [", "can't be read"),
+        ("format: 1\nuuid: 2026-99-99", "can't be read"),
         ("[1, 2]", "expected 'format: 1'"),
         ("format: 2\nuuid: x", "expected 'format: 1'"),
         ("format: 1\nuuid: x\nstudy: {}", "the key 'config' is missing"),
@@ -142,9 +143,33 @@ def test_the_manifest_holds_the_hash_of_every_file(folder: StudyFolder) -> None:
     folder.write_manifest()
     folder.write_manifest()  # its own hash is not in it
     os.close(descriptor)
-    hashes = json.loads(folder.manifest.read_text())["sha256"]
-    assert set(hashes) == {"study.yaml", "journal/a.jsonl", "report.html"}
+    manifest = json.loads(folder.manifest.read_text())
+    hashes = manifest["sha256"]
+    assert manifest["format"] == 1
+    assert list(hashes) == ["journal/a.jsonl", "report.html", "study.yaml"]
     assert hashes["report.html"] == hashlib.sha256(b"<p>").hexdigest()
+    assert hashes == folder.digests()
+
+
+def test_the_manifest_is_the_same_in_whatever_order_files_came(tmp_path: Path) -> None:
+    written = []
+    for place, names in (("one", "abc"), ("other", "cba")):
+        folder = StudyFolder(tmp_path / place)
+        folder.create(FILE)
+        for name in names:
+            (folder.journals / f"{name}.jsonl").write_text(name)
+        folder.write_manifest()
+        written.append(folder.manifest.read_bytes())
+    assert written[0] == written[1] == manifest_bytes(folder.digests())
+
+
+def test_a_folder_says_whether_a_search_works_on_it(folder: StudyFolder) -> None:
+    assert not folder.in_use()
+    assert not folder.lock_file.exists()  # asking leaves nothing behind
+    held = folder.lock(0)
+    assert folder.in_use()
+    os.close(held)
+    assert not folder.in_use()
 
 
 def test_one_search_locks_the_folder(folder: StudyFolder) -> None:

@@ -104,6 +104,7 @@ def full_statement() -> dict[str, Any]:
                     "metered_uj": 452_345_678,
                     "share": 0.18,
                     "static_w": 1.2,
+                    "static_source": "model",
                     "detail": "codecarbon cpu_load, TDP 12 W",
                 },
                 {
@@ -115,11 +116,26 @@ def full_statement() -> dict[str, Any]:
                     "metered_uj": 2_060_000_000,
                     "share": 0.82,
                     "static_w": None,
+                    "static_source": None,
                     "detail": "3 W for each 8 GB",
                 },
             ],
             "range": {"low_j": 2210.5, "high_j": 3106.0, "basis": "cpu: idle to rated power"},
             "policy": "reserved",
+            "policies": [
+                {
+                    "policy": policy,
+                    "trials_uj": trials_uj,
+                    "search_uj": search_uj,
+                    "baselines_uj": 80_000_000,
+                    "evaluation_uj": 90_000_000,
+                    "outside_uj": 2_700_000_000 - search_uj - 170_000_000,
+                }
+                for policy, trials_uj, search_uj in (
+                    ("reserved", 1_600_000_000, 1_900_000_000),
+                    ("direct", 700_000_000, 800_000_000),
+                )
+            ],
             "boundary": {
                 "included": ["trials: complete, pruned, failed and lost", "the auditor itself"],
                 "excluded": ["network and storage elsewhere"],

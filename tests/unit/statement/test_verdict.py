@@ -224,3 +224,83 @@ def test_all_that_is_missing_stands_in_the_sentence():
 def test_a_failed_search_is_no_judgement():
     trials = tuple(records.trial(i, state=TrialState.FAILED) for i in range(3))
     assert verdict(trials=trials)["grade"] == "cannot say"
+
+
+def test_no_test_figure_of_the_winner_alone():
+    result = verdict(runs=records.runs(winner=()))
+    assert result["grade"] == "cannot say"
+    assert result["reasons"][0] == "There is no test figure for the winner."
+
+
+def test_all_that_is_missing_is_a_reason():
+    assert build_statement(records.empty(), Parameters(), version="1")["verdict"]["reasons"][:3] == [
+        "0 trials completed with a value; a search needs at least 2.",
+        "There is no baseline: the default was not trained.",
+        "There is no test figure for the winner and the default.",
+    ]
+
+
+def test_a_bound_that_touches_what_a_gain_must_be_shows_nothing():
+    low, high = build()["gain"]["ci95"]
+    assert [verdict(Parameters(worth_gain=gain))["grade"] for gain in (low, high)] == ["not shown", "not shown"]
+    less, more = low - 1e-9, high + 1e-9
+    assert [verdict(Parameters(worth_gain=gain))["grade"] for gain in (less, more)] == ["paid", "not paid"]
+
+
+def test_a_cost_at_its_limit_is_within_it():
+    cost = build(records.PRICED)["cost"]["total"]
+    assert verdict(replace(records.PRICED, worth_cost=cost))["grade"] == "paid"
+    assert verdict(replace(records.PRICED, worth_cost=cost * 0.999))["grade"] == "not paid"
+
+
+def test_a_cost_above_its_limit_needs_no_other_price():
+    result = verdict(replace(records.PRICED, worth_cost=1e-9), books=records.books(device_s={}))
+    assert result["grade"] == "not paid"
+    assert "above the limit of 1.00e-09 EUR" in " ".join(result["reasons"])
+
+
+def test_cost_and_alternatives_do_not_rescue_what_is_missing():
+    parameters = replace(records.PRICED, worth_cost=0.01)
+    result = verdict(parameters, runs=(*rival(0.985), records.baseline("default", 0.95)))
+    assert result["grade"] == "cannot say"
+    assert "above the limit of 0.01 EUR" in " ".join(result["reasons"])
+
+
+def test_seeds_that_all_agree_are_said_to_hide_chance():
+    result = verdict(runs=records.runs(winner=[0.98] * 3, default=[0.95] * 3))
+    assert result["grade"] == "paid"
+    assert result["reasons"][1] == (
+        "All seeds of a side gave the same figure, so the interval has no width and hides chance."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "grade"),
+    [
+        ({"coverage": 0.49}, "none"),
+        ({"coverage": None}, "none"),
+        ({"metered_uj": 701 * J, "components": ()}, "contradicted"),
+    ],
+)
+def test_books_nobody_should_rely_on_are_a_reason_for_caution(changes, grade):
+    result = verdict(books=records.books(**changes))
+    assert result["grade"] == "paid"  # the accuracy is what it is
+    assert result["reasons"][-1] == (
+        f"The energy books are graded '{grade}': don't rely on the energy in this verdict."
+    )
+
+
+@pytest.mark.parametrize("coverage", [0.5, 1.0])
+def test_limited_books_are_no_such_reason(coverage):
+    reasons = verdict(books=records.books(coverage=coverage))["reasons"]
+    assert not any("graded" in reason for reason in reasons)
+
+
+def test_a_baseline_without_test_figure_is_no_rival():
+    assert verdict(runs=records.runs(alternatives=rival(None)))["grade"] == "paid"
+
+
+def test_a_rival_in_an_unmetered_search_leaves_it_not_shown():
+    result = verdict(runs=records.runs(alternatives=rival(0.985)), books=records.empty().books)
+    assert result["grade"] == "not shown"
+    assert "which of the two used less energy is not known" in " ".join(result["reasons"])
