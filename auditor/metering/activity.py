@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import JournalError
 from auditor.metering.journal import JournalWriter
 from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
@@ -171,6 +172,11 @@ class Activity:
             yield
         finally:
             self.end(depth)
+
+    @property
+    def audit_account(self) -> str:
+        """The account of the auditor's own work in this process."""
+        return audit_account(parse_account(self.header.account).name)
 
     def audited(self, cpu_ns: int) -> None:
         """CPU time of this process since its last mark that the auditor itself took; it pays for it."""

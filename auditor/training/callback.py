@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ class AuditCallback(pl.Callback):
     """Marks the phases of a training on an account: setup, train, validate, test, teardown.
 
     Phases are a stack: a validation within training is charged to ``validate`` and falls back to ``train``. Whatever is
-    open is closed when the training ends, fails or is terminated.
+    open is closed when the training ends, fails or is terminated. What the callback itself takes is the audit's.
 
     Args:
         activity: The marks of this process.
@@ -56,13 +57,14 @@ class AuditCallback(pl.Callback):
         if self._counted:
             return
         self._counted = True
-        try:
-            self._count = flops_of(pl_module, batch)
-        except Exception as error:  # a model the meta device can't run must not stop its training
-            self.uncounted_ops = (f"all: {type(error).__name__} on the meta device",)
-        else:
-            self.flops = 0
-            self.uncounted_ops = self._count.uncounted_ops
+        with self._activity.working_for(self._activity.audit_account):
+            try:
+                self._count = flops_of(pl_module, batch)
+            except Exception as error:  # a model the meta device can't run must not stop its training
+                self.uncounted_ops = (f"all: {type(error).__name__} on the meta device",)
+            else:
+                self.flops = 0
+                self.uncounted_ops = self._count.uncounted_ops
 
     def on_train_batch_end(
         self,
@@ -134,7 +136,9 @@ class AuditCallback(pl.Callback):
 
     def _add(self, operations: int, batch: Any) -> None:
         if self._count is not None and self.flops is not None:
+            began_ns = time.thread_time_ns()
             self.flops += operations * batch_size_of(batch) // self._count.batch_size
+            self._activity.audited(time.thread_time_ns() - began_ns)
 
 
 class TrialCallback(AuditCallback):

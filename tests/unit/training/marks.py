@@ -12,6 +12,7 @@ from auditor.metering.records import Mark
 
 BASE = "study/s/search/orchestration"
 ACCOUNT = "study/s/trial/0/1"
+AUDIT = "study/s/audit"
 
 
 @contextmanager
@@ -25,11 +26,17 @@ def activity_in(folder: Path) -> Iterator[Activity]:
         activity.close()
 
 
-def accounts(folder: Path) -> list[str]:
-    """What the process worked for, one mark after the other, shortened to the phase."""
+def marks(folder: Path) -> list[Mark]:
+    """Every mark."""
     [path] = folder.glob("*.jsonl")
-    records = JournalReader(path).read_new()
-    return [_short(record.a) for record in records if isinstance(record, Mark)]
+    return [record for record in JournalReader(path).read_new() if isinstance(record, Mark)]
+
+
+def accounts(folder: Path) -> list[str]:
+    """What the process worked for, one mark after the other, shortened to the phase; the auditor's work left out."""
+    written = [mark.a for mark in marks(folder)]
+    audits = {i for i, account in enumerate(written) if account == AUDIT}
+    return [_short(a) for i, a in enumerate(written) if i not in audits and i - 1 not in audits]
 
 
 def phases(folder: Path) -> list[str]:

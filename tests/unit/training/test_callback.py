@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from auditor.metering.activity import Activity
 from auditor.training.callback import AuditCallback, TrialCallback, metric_value
-from unit.training.marks import ACCOUNT, accounts, activity_in, phases
+from unit.training.marks import ACCOUNT, AUDIT, accounts, activity_in, marks, phases
 from unit.training.nets import THIRD_PARTY, Data, Net
 
 pytestmark = THIRD_PARTY
@@ -56,6 +56,14 @@ class TestPhases:
         inner = ["train", "validate", "train", "validate", "train"]
         assert phases(journal) == ["setup", *inner, "base", "teardown", "base"]
         assert activity.depth == 0
+
+    def test_what_the_auditor_takes_is_marked_as_its_own(self, activity: Activity, journal: Path) -> None:
+        trainer(AuditCallback(activity, ACCOUNT), max_epochs=2).fit(Net(), Data())
+        written = marks(journal)
+        counting = [i for i, mark in enumerate(written) if mark.a == AUDIT]
+        assert len(counting) == 1  # operations are counted once
+        assert written[counting[0] + 1].c > written[counting[0]].c
+        assert all(mark.o > 0 for mark in written[2:])  # at least the writing of the mark before
 
     def test_sanity_validation_is_validation(self, activity: Activity, journal: Path) -> None:
         trainer(AuditCallback(activity, ACCOUNT), num_sanity_val_steps=1).fit(Net(), Data())
