@@ -75,8 +75,9 @@ def _verify(folder: StudyFolder) -> Verified:
         if path.name not in digests:
             raise _differs(f"{path.name}: is not there")
     stored = _read_json(folder, folder.statement.name)
-    parameters, policy, auditor = _asked(stored)
+    auditor = _auditor(stored)
     try:
+        parameters, policy = _asked(stored)
         closed = _close_again(folder, parameters, policy, auditor)
         _check_statement(folder, stored, closed.statement)
         _check_books(closed)
@@ -150,8 +151,17 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _asked(statement: Mapping[str, Any]) -> tuple[Parameters, str, str]:
-    """The parameters, the policy and the version of the auditor that a statement was made with."""
+def _auditor(statement: Mapping[str, Any]) -> str:
+    """The version of the auditor that a statement was made with."""
+    generated = statement.get("generated")
+    auditor = generated.get("auditor") if isinstance(generated, dict) else None
+    if not isinstance(auditor, str):
+        raise _differs("statement.json: is damaged (generated.auditor names no version)")
+    return auditor
+
+
+def _asked(statement: Mapping[str, Any]) -> tuple[Parameters, str]:
+    """The parameters and the policy that a statement was made with."""
     try:
         worth, carbon, cost = statement["verdict"]["worth"], statement["carbon"], statement["cost"]
         parameters = {
@@ -164,8 +174,7 @@ def _asked(statement: Mapping[str, Any]) -> tuple[Parameters, str, str]:
             "worth_cost": worth["cost"],
         }
         policy = Policy(statement["energy"]["policy"])
-        auditor = msgspec.convert(statement["generated"]["auditor"], str)
-        return msgspec.convert(parameters, Parameters), policy.value, auditor
+        return msgspec.convert(parameters, Parameters), policy.value
     except KeyError as error:
         raise _differs(f"statement.json: is damaged (the key {error} is missing)") from error
     except (TypeError, ValueError, msgspec.MsgspecError) as error:

@@ -21,9 +21,10 @@ from auditor.testing.replay import ReplayMeter
 
 if TYPE_CHECKING:
     from auditor.testing.meters import MeterContract
+    from auditor.testing.nvml import FakeNvml
     from auditor.testing.spaces import SearchSpaceContract
 
-__all__ = ["FakeClock", "MeterContract", "ReplayMeter", "SearchSpaceContract"]
+__all__ = ["FakeClock", "FakeNvml", "MeterContract", "ReplayMeter", "SearchSpaceContract"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +32,10 @@ def __getattr__(name: str) -> Any:
         from auditor.testing.meters import MeterContract
 
         return MeterContract
+    if name == "FakeNvml":
+        from auditor.testing.nvml import FakeNvml
+
+        return FakeNvml
     if name == "SearchSpaceContract":
         from auditor.testing.spaces import SearchSpaceContract
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from auditor.ports import Clock, Component, Meter
+from auditor.domain.provenance import Provenance
+from auditor.ports import Clock, Component, Meter, ProcessUsage
 from auditor.testing.clock import SystemClock
 
 _NS_PER_S = 1_000_000_000
@@ -34,12 +35,21 @@ class MeterContract:
     """What the books take for granted of a meter.
 
     Override ``meter``; override ``clock`` where the meter lives by a clock of its own, and ``interval_s`` or
-    ``samples`` where it is slow.
+    ``samples`` where it is slow. Override ``expected_w`` where the true power is known (a device made up for the test,
+    a second meter): only then can a wrong unit or a factor baked in be told from a thirsty machine.
     """
 
     interval_s = 0.2
     samples = 8
     tolerance = 0.1
+
+    def expected_w(self, component: Component) -> float | None:
+        """True mean power of a component in watts; ``None``: not known. A constant is what it says it is."""
+        return component.static_w if component.provenance is Provenance.CONSTANT else None
+
+    def again(self) -> Meter | None:
+        """Another meter of the same hardware, not started, to see whether counters go on; ``None``: left out."""
+        return None
 
     @pytest.fixture
     def meter(self) -> Meter:
@@ -83,7 +93,7 @@ class MeterContract:
         names = [component.name for component in observed.components]
         assert names, "a meter that meters nothing must raise MeterError"
         assert len(set(names)) == len(names)
-        assert {name.partition(":")[0] for name in names} <= {"cpu", "ram", "gpu"}
+        assert {name.partition(":")[0] for name in names} <= {"cpu", "ram", "platform", "gpu"}
 
     def test_every_reading_holds_every_component(self, observed: Observation) -> None:
         """No component vanishes, none appears."""
@@ -114,6 +124,58 @@ class MeterContract:
             if component.high_w is not None:
                 most_j = component.high_w * observed.span_s() * (1 + self.tolerance)
                 assert observed.energy_j(component.name) <= most_j, f"{component.name} counted too much"
+
+    def test_power_is_right(self, observed: Observation) -> None:
+        """Where the true power is known, the meter shows it: no other unit, no PUE baked in, no deltas."""
+        for component in observed.components:
+            expected_w = self.expected_w(component)
+            if expected_w is not None:
+                power_w = observed.energy_j(component.name) / observed.span_s()
+                assert power_w == pytest.approx(expected_w, rel=self.tolerance), f"{component.name}: wrong power"
+
+    def test_energy_keeps_flowing(self, observed: Observation) -> None:
+        """A component does not stop growing while the meter runs."""
+        middle = len(observed.samples) // 2
+        for component in observed.components:
+            first, half, last = (observed.samples[i][1][component.name] for i in (0, middle, -1))
+            assert last > half or half == first, f"{component.name} froze"
+
+    def test_a_counter_goes_on_where_another_meter_stopped(self, meter: Meter, clock: Clock) -> None:
+        """Readings of a named counter are absolute: a second meter continues the first, to the counter's wrap."""
+        second = self.again()
+        if second is None:
+            pytest.skip("no second meter was given (override 'again')")
+        counters = {c.name: c for c in meter.start(lambda: None, self.interval_s) if c.counter}
+        before_ns, before = clock.monotonic_ns(), dict(meter.read())
+        meter.stop()
+        found = {c.name: c for c in second.start(lambda: None, self.interval_s)}
+        after, passed_s = dict(second.read()), (clock.monotonic_ns() - before_ns) / _NS_PER_S
+        second.stop()
+        for name, component in counters.items():
+            assert found[name].counter == component.counter
+            grown_uj = after[name] - before[name]
+            if component.wrap_uj:
+                grown_uj %= component.wrap_uj
+            assert 0 <= grown_uj <= 10_000 * 1e6 * max(passed_s, 0.01), f"{name} does not go on"  # 10 kW
+
+    def test_device_time_fits_into_time(self, meter: Meter, clock: Clock) -> None:
+        """What processes used of a device never decreases, and together is no more than the time that passed."""
+        if not isinstance(meter, ProcessUsage):
+            pytest.skip("the meter does not say who used its devices")
+        start_ns = clock.monotonic_ns()
+        meter.start(lambda: None, self.interval_s)
+        before: dict[str, dict[int, int]] = {}
+        try:
+            for _ in range(self.samples):
+                clock.sleep(self.interval_s)
+                now = {name: dict(used) for name, used in meter.process_ns().items()}
+                passed_ns = clock.monotonic_ns() - start_ns
+                for name, used in now.items():
+                    assert all(used.get(pid, 0) >= ns for pid, ns in before.get(name, {}).items())
+                    assert sum(used.values()) <= passed_ns * (1 + self.tolerance)
+                before = now
+        finally:
+            meter.stop()
 
     def test_bounds_hold_each_other(self, observed: Observation) -> None:
         """Least <= without load <= most."""

@@ -41,6 +41,16 @@ class TestCodeCarbonMeter(MeterContract):
         made.stop()
 
 
+FACTORS = {"millijoules": 1e-3, "nanojoules": 1e3, "pue": 1.2}
+
+
+class KnownPower(MeterContract):
+    """The contract on a rig that knows the true power."""
+
+    def expected_w(self, component: Component) -> float | None:
+        return {"cpu": 20.0, "ram": 5.0}[component.name]
+
+
 class FlawedMeter:
     """A meter of 20 W with one fault."""
 
@@ -54,6 +64,7 @@ class FlawedMeter:
         self._reads = 0
         self._lost_uj = 0
         self._last_ns = 0
+        self._given_uj = 0
 
     def start(self, tick: Callable[[], None], interval_s: float) -> Sequence[Component]:
         self._start_ns = self._last_ns = self._clock.monotonic_ns()
@@ -77,6 +88,12 @@ class FlawedMeter:
             energy["cpu"] = 20 * passed_us - 10_000_000
         if self._fault == "double":
             energy["cpu"] = 40 * passed_us
+        if self._fault in FACTORS:
+            energy["cpu"] = round(20 * passed_us * FACTORS[self._fault])
+        if self._fault == "deltas":
+            energy["cpu"], self._given_uj = 20 * passed_us - self._given_uj, 20 * passed_us
+        if self._fault == "freezes":
+            energy["cpu"] = min(20 * passed_us, 20 * 800_000)
         if self._fault == "vanishes" and self._reads > 4:
             del energy["ram"]
         if self._fault == "joules":
@@ -94,7 +111,7 @@ class FlawedMeter:
 def run(clause: str, fault: str) -> None:
     """Run one clause of the contract on a meter with a fault."""
     clock = FakeClock(start_ns=10**15)
-    contract, meter = MeterContract(), FlawedMeter(clock, fault)
+    contract, meter = KnownPower(), FlawedMeter(clock, fault)
     test = getattr(contract, clause)
     if clause in {"test_reading_is_not_measuring"}:
         test(meter, clock)
@@ -108,6 +125,11 @@ FAULTS = {
     "leaks": "test_nothing_leaks",
     "backwards": "test_energy_never_decreases",
     "double": "test_nothing_is_counted_twice",
+    "millijoules": "test_power_is_right",
+    "nanojoules": "test_power_is_right",
+    "pue": "test_power_is_right",
+    "deltas": "test_power_is_right",
+    "freezes": "test_energy_keeps_flowing",
     "vanishes": "test_every_reading_holds_every_component",
     "joules": "test_energy_is_whole_microjoules",
     "twice": "test_components_are_named_once",

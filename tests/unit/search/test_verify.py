@@ -206,7 +206,7 @@ class TestStatement:
             ("energy.policy", "fair", r"statement\.json: is damaged \('fair' is not a valid Policy\)"),
             ("carbon.pue", "1", r"statement\.json: is damaged \(Expected `float`, got `str` - at `\$\.pue`\)"),
             ("carbon", None, r"statement\.json: is damaged \("),
-            ("generated.auditor", 1, r"statement\.json: is damaged \(Expected `str`"),
+            ("generated.auditor", 1, r"statement\.json: is damaged \(generated\.auditor names no version\)"),
         ],
     )
     def test_any_other_figure_too(self, study: StudyFolder, path: str, value: Any, message: str) -> None:
@@ -235,7 +235,8 @@ class TestStatement:
         for key in whole:
             study.write_statement({k: v for k, v in whole.items() if k != key})
             message = refused(study)
-            assert message.startswith((f"{key}: statement.json says nothing", "statement.json: is damaged (the key '"))
+            named = (f"{key}: statement.json says nothing", f"statement.json: is damaged ({key}.")
+            assert message.startswith((*named, "statement.json: is damaged (the key '"))
 
     def test_other_bytes_of_the_same_meaning(self, study: StudyFolder) -> None:
         study.statement.write_bytes(study.statement.read_bytes() + b"\n")
@@ -412,6 +413,10 @@ class TestAnotherVersion:
             "trials.total: statement.json says 9, the journals give 4 (the statement was made by nas-auditor 0.0.1, "
             f"this is {version('nas-auditor')}: verify it with that version)"
         )
+
+    def test_so_may_a_statement_of_another_shape(self, older: StudyFolder) -> None:
+        edit_statement(older, lambda statement: statement.pop("carbon"))
+        assert refused(older).startswith("statement.json: is damaged (the key 'carbon' is missing) (the statement was ")
 
 
 class TestBooks:

@@ -1,0 +1,140 @@
+"""NVIDIA GPUs that are not there: a C library in the place of the driver's, loaded by the real ``nvidia-ml-py``."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import subprocess
+import time
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from auditor.domain.errors import MeterError
+
+GPU_IS_LOST = 15
+"""NVML's code for a GPU that fell off the bus."""
+
+_GPUS, _USERS = 8, 16
+
+
+class _User(ctypes.Structure):
+    _fields_ = (("pid", ctypes.c_uint32), ("sm", ctypes.c_uint32), ("time_us", ctypes.c_uint64))
+
+
+class _Gpu(ctypes.Structure):
+    _fields_ = (
+        ("uuid", ctypes.c_char * 80),
+        *((name, ctypes.c_uint32) for name in ("power_mw", "limit_mw", "has_counter", "runs")),
+        *((name, ctypes.c_uint32) for name in ("mig", "failure", "tells_users", "users")),
+        ("energy_mj", ctypes.c_uint64),
+        ("since_ns", ctypes.c_uint64),
+        ("user", _User * _USERS),
+    )
+
+
+class _State(ctypes.Structure):
+    _fields_ = (("count", ctypes.c_uint32), ("reserved", ctypes.c_uint32), ("gpu", _Gpu * _GPUS))
+
+
+class FakeNvml:
+    """GPUs made up for a test, at first idle, with an energy counter that stands still.
+
+    Args:
+        folder: Where the library and its state are put.
+        gpus: How many GPUs there are, at most 8.
+
+    Raises:
+        MeterError: there is no C compiler.
+    """
+
+    def __init__(self, folder: Path, gpus: int = 2) -> None:
+        self._folder = folder
+        self.library = folder / "libnvidia-ml.so.1"
+        self.state_file = folder / "fake-nvml"
+        self._compile()
+        self.state_file.write_bytes(bytes(ctypes.sizeof(_State)))
+        with self.state_file.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+        self._state = _State.from_buffer(self._map)
+        self._state.count = gpus
+        self.uuids = [f"GPU-00000000-0000-0000-0000-{index:012d}" for index in range(gpus)]
+        for gpu, uuid in zip(self._state.gpu, self.uuids, strict=False):
+            gpu.uuid = uuid.encode()
+            gpu.has_counter = gpu.tells_users = 1
+            gpu.power_mw, gpu.limit_mw = 50_000, 300_000
+        smi = folder / "nvidia-smi"
+        smi.write_text("#!/bin/sh\nexit 0\n")
+        smi.chmod(0o755)
+
+    def environment(self) -> dict[str, str]:
+        """Variables under which another process finds these GPUs."""
+        return {
+            "FAKE_NVML": str(self.state_file),
+            "LD_LIBRARY_PATH": f"{self._folder}:{os.environ.get('LD_LIBRARY_PATH', '')}",
+            "PATH": f"{self._folder}:{os.environ['PATH']}",
+        }
+
+    def load(self) -> None:
+        """Load the library into this process; it finds these GPUs while ``FAKE_NVML`` is set to :attr:`state_file`."""
+        ctypes.CDLL(str(self.library), mode=ctypes.RTLD_GLOBAL)
+
+    def power(self, gpu: int, watts: float, *, runs: bool = False) -> None:
+        """Power of a GPU from now on; with ``runs`` its energy counter grows with it."""
+        self._hold(gpu)
+        self._state.gpu[gpu].power_mw = round(watts * 1e3)
+        self._state.gpu[gpu].runs = int(runs)
+
+    def energy(self, gpu: int, joules: float | None) -> None:
+        """What the energy counter shows; ``None``: the GPU has none."""
+        self._state.gpu[gpu].has_counter = int(joules is not None)
+        self._state.gpu[gpu].runs = 0
+        self._state.gpu[gpu].energy_mj = round((joules or 0.0) * 1e3)
+
+    def users(self, gpu: int, *users: tuple[int, int] | tuple[int, int, int]) -> None:
+        """Processes that use a GPU: process id, percent of its multiprocessors, and since which time in microseconds.
+
+        Without a time the sample is always of now.
+        """
+        for place, user in enumerate(users):
+            pid, sm, time_us = (*user, 0)[:3]
+            self._state.gpu[gpu].user[place] = _User(pid, sm, time_us)
+        self._state.gpu[gpu].users = len(users)
+
+    def tells_users(self, gpu: int, tells: bool) -> None:
+        """Whether the driver says which process uses a GPU."""
+        self._state.gpu[gpu].tells_users = int(tells)
+
+    def mig(self, gpu: int, on: bool) -> None:
+        """Whether a GPU is split into MIG instances."""
+        self._state.gpu[gpu].mig = int(on)
+
+    def fail(self, gpu: int, code: int) -> None:
+        """Let every call for a GPU fail with an NVML code; 0: none."""
+        self._state.gpu[gpu].failure = code
+
+    def _hold(self, gpu: int) -> None:
+        """What the counter shows now is where it goes on from."""
+        state, now_ns = self._state.gpu[gpu], time.monotonic_ns()
+        if state.runs:
+            state.energy_mj += round((now_ns - state.since_ns) * state.power_mw / 1e9)
+        state.since_ns = now_ns
+
+    def _compile(self) -> None:
+        with as_file(files("auditor.testing").joinpath("fake_nvml.c")) as source:
+            command = [
+                "cc",
+                "-shared",
+                "-fPIC",
+                "-O1",
+                "-Wl,-soname,libnvidia-ml.so.1",
+                "-o",
+                str(self.library),
+                str(source),
+            ]
+            try:
+                subprocess.run(command, check=True, capture_output=True, text=True)
+            except FileNotFoundError:
+                raise MeterError("fake NVML: no C compiler was found; install one (Debian: gcc)") from None
+            except subprocess.CalledProcessError as error:
+                raise MeterError(f"fake NVML does not compile: {error.stderr}") from error

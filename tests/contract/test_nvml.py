@@ -1,0 +1,199 @@
+"""NVML through the real nvidia-ml-py, against a library without GPUs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auditor.domain.errors import MeterError
+from auditor.domain.provenance import Provenance
+from auditor.ports import Component, Meter
+from auditor.testing import FakeNvml, MeterContract
+from auditor.testing.nvml import GPU_IS_LOST
+from auditor_plugins.meters.nvml import NvmlMeter
+
+_loaded: list[FakeNvml] = []
+
+
+@pytest.fixture
+def gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
+    """Two GPUs; one library a process, whose state is reset."""
+    if not _loaded:
+        _loaded.append(FakeNvml(tmp_path_factory.mktemp("nvml")))
+        _loaded[0].load()
+    fake = _loaded[0]
+    monkeypatch.setenv("FAKE_NVML", str(fake.state_file))
+    for gpu in (0, 1):
+        fake.fail(gpu, 0)
+        fake.mig(gpu, False)
+        fake.tells_users(gpu, True)
+        fake.users(gpu)
+        fake.energy(gpu, 1000.0)
+        fake.power(gpu, 50)
+    return fake
+
+
+class TestCounters(MeterContract):
+    interval_s = 0.1
+    samples = 5
+
+    @pytest.fixture
+    def meter(self, gpus: FakeNvml) -> Iterator[Meter]:
+        gpus.power(0, 100, runs=True)
+        gpus.power(1, 250, runs=True)
+        gpus.users(0, (10, 60), (11, 40))
+        self.gpus = gpus
+        made = NvmlMeter()
+        yield made
+        made.stop()
+
+    def again(self) -> Meter:
+        return NvmlMeter()
+
+    def expected_w(self, component: Component) -> float:
+        return {self.gpus.uuids[0]: 100.0, self.gpus.uuids[1]: 250.0}[component.name.removeprefix("gpu:")]
+
+
+class TestIntegratedPower(MeterContract):
+    interval_s = 0.25
+    samples = 5
+
+    @pytest.fixture
+    def meter(self, gpus: FakeNvml) -> Iterator[Meter]:
+        for gpu in (0, 1):
+            gpus.energy(gpu, None)
+            gpus.power(gpu, 120)
+        made = NvmlMeter()
+        yield made
+        made.stop()
+
+    def expected_w(self, component: Component) -> float:
+        return 120.0
+
+
+def started(meter: NvmlMeter) -> dict[str, Component]:
+    return {c.name.removeprefix("gpu:"): c for c in meter.start(lambda: None, 1.0)}
+
+
+@pytest.fixture
+def meter() -> Iterator[NvmlMeter]:
+    made = NvmlMeter()
+    yield made
+    made.stop()
+
+
+def test_each_gpu_is_a_component_with_its_counter(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    gpus.energy(1, None)
+    found = started(meter)
+    assert list(found) == gpus.uuids
+    first, second = found.values()
+    assert (first.provenance, first.counter, first.high_w) == (Provenance.COUNTER, f"nvml {gpus.uuids[0]}", 300.0)
+    assert (second.provenance, second.counter) == (Provenance.SAMPLED, "")
+    assert meter.read()[first.name] == 1_000_000_000
+
+
+def test_processes_share_a_gpu_by_their_multiprocessor_time(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    started(meter)
+    gpus.users(0, (10, 75), (11, 25))
+    before = dict.fromkeys((10, 11), 0) | dict(meter.process_ns()[f"gpu:{gpus.uuids[0]}"])
+    begin_ns = time.monotonic_ns()
+    for _ in range(3):
+        time.sleep(0.1)
+        used = meter.process_ns()
+    passed_ns = time.monotonic_ns() - begin_ns
+    after = used[f"gpu:{gpus.uuids[0]}"]
+    assert (after[10] - before[10]) / passed_ns == pytest.approx(0.75, rel=0.1)
+    assert (after[11] - before[11]) / passed_ns == pytest.approx(0.25, rel=0.1)
+    assert used[f"gpu:{gpus.uuids[1]}"] == {}  # known: nobody
+
+
+def test_a_driver_that_does_not_tell_is_left_out(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    gpus.tells_users(0, False)
+    started(meter)
+    assert list(meter.process_ns()) == [f"gpu:{gpus.uuids[1]}"]
+
+
+def test_more_than_the_whole_is_scaled_down(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    gpus.users(0, (10, 100), (11, 100), (12, 100))
+    begin_ns = time.monotonic_ns()
+    started(meter)
+    time.sleep(0.2)
+    used = meter.process_ns()[f"gpu:{gpus.uuids[0]}"]
+    assert 0 < sum(used.values()) <= time.monotonic_ns() - begin_ns
+
+
+def test_mig_is_not_attributable(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    gpus.mig(1, True)
+    first, second = started(meter).values()
+    assert first.attributable
+    assert not second.attributable
+    assert "MIG" in second.detail
+    assert list(meter.process_ns()) == [first.name]
+
+
+def test_a_gpu_that_fails_at_the_start_is_left_out(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    gpus.fail(0, GPU_IS_LOST)
+    assert list(started(meter)) == gpus.uuids[1:]
+
+
+def test_a_gpu_that_is_lost_is_an_error_and_no_zero(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    started(meter)
+    gpus.fail(1, GPU_IS_LOST)
+    with pytest.raises(MeterError, match=f"gpu:{gpus.uuids[1]} does not answer any more"):
+        meter.read()
+
+
+def test_a_gpu_lost_while_its_power_is_integrated_is_an_error(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    gpus.energy(0, None)
+    started(meter)
+    gpus.fail(0, GPU_IS_LOST)
+    time.sleep(0.4)
+    with pytest.raises(MeterError, match="does not answer any more"):
+        meter.read()
+
+
+def test_without_a_driver_it_says_so(gpus: FakeNvml, meter: NvmlMeter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FAKE_NVML")
+    with pytest.raises(MeterError, match="no NVIDIA driver answers"):
+        meter.start(lambda: None, 1.0)
+
+
+def test_gpus_held_are_told_by_uuid(gpus: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auditor.metering.slots import gpu_count, visible_gpus
+
+    assert gpu_count() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert visible_gpus(0.5) == {gpus.uuids[1]: 0.5}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(gpus.uuids))
+    assert visible_gpus(2) == dict.fromkeys(gpus.uuids, 1.0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-7")
+    assert visible_gpus(1) == {}
+    assert visible_gpus(0) == {}
+
+
+@pytest.mark.slow
+def test_codecarbon_gives_the_sum_of_the_gpus(gpus: FakeNvml, tmp_path: Path) -> None:
+    for gpu, watts in enumerate((100, 250)):
+        gpus.power(gpu, watts, runs=True)
+    code = """
+import time
+from auditor_plugins.meters.codecarbon import CodeCarbonMeter
+meter, taken = CodeCarbonMeter(), []
+components = meter.start(lambda: taken.append((time.monotonic(), dict(meter.read()))), 0.5)
+time.sleep(3.3)
+meter.stop()
+(t0, first), (t1, last) = taken[1], taken[-1]
+print(sorted(c.name for c in components), round((last["gpu"] - first["gpu"]) / 1e6 / (t1 - t0)))
+"""
+    environment = {**os.environ, **gpus.environment()}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    names, watts = result.stdout.strip().rsplit(" ", 1)
+    assert names == "['cpu', 'gpu', 'ram']"
+    assert int(watts) == pytest.approx(350, rel=0.1)
