@@ -20,35 +20,56 @@ _BETTER = {
 
 
 def doctor() -> None:
-    """Try every meter for a moment and say what it measures, and how well."""
+    """Try every meter for a moment; say which `auto` uses for each part, how it measures, and what would better it."""
+    from auditor.metering.choice import AUTO_ORDER, choose
     from auditor.metering.slots import cpu_slots, gpu_count
     from auditor.plugins import installed, load
 
     console = Console()
     console.print(f"This machine: {cpu_slots():g} CPU slots, {gpu_count()} GPUs", highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("meter", "component", "how measured", "now", "what exactly"):
-        table.add_column(column, overflow="fold")
-    worst: dict[str, Provenance] = {}
+    offers: dict[str, list[tuple[Any, float | None]]] = {}
+    refusals: dict[str, str] = {}
+    names = sorted(installed("meter"), key=lambda name: (*AUTO_ORDER, name).index(name))
     with console.status("trying the meters for two seconds each"):
-        for name in installed("meter"):
+        for name in names:
             try:
                 made: Any = load("meter", name)
-                for component, watts in _try(made() if isinstance(made, type) else made):
-                    table.add_row(
-                        name,
-                        component.name,
-                        component.provenance.meaning,
-                        "" if watts is None else f"{watts:.3g} W",
-                        component.detail,
-                    )
-                    worst.setdefault(component.name.partition(":")[0], component.provenance)
+                offers[name] = _try(made() if isinstance(made, type) else made)
             except AuditorError as error:
-                table.add_row(name, "-", "not available", "", str(error))
-    console.print(table)
+                refusals[name] = str(error).removeprefix(f"{name}: ")
+    choice = choose([(name, [c for c, _ in offers[name]]) for name in AUTO_ORDER if name in offers])
+    kept = {(meter, component.name) for meter, component in choice.kept}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("part", "meter", "how measured", "now", "what exactly"):
+        table.add_column(column, overflow="fold")
+    worst: dict[str, Provenance] = {}
+    for name, found in sorted(
+        offers.items(), key=lambda offer: all((offer[0], c.name) not in kept for c, _ in offer[1])
+    ):
+        for component, watts in found:
+            used = (name, component.name) in kept
+            if used:
+                worst.setdefault(component.name.partition(":")[0], component.provenance)
+            table.add_row(
+                component.name,
+                name if used else f"({name})",
+                component.provenance.meaning,
+                "" if watts is None else f"{watts:.3g} W",
+                component.detail,
+            )
+    if offers:
+        console.print(table)
+        if any((name, c.name) not in kept for name, found in offers.items() for c, _ in found):
+            console.print(
+                "(in brackets: not used by 'auto', another measures the part as well or better)", highlight=False
+            )
     for kind, provenance in worst.items():
         if provenance is not Provenance.COUNTER and kind in _BETTER:
             console.print(f"{kind}: {provenance.meaning}. Better: {_BETTER[kind]}", highlight=False)
+    if refusals:
+        console.print("Not available here:", highlight=False)
+    for name, reason in refusals.items():
+        console.print(f"  {name}: {reason}", highlight=False, markup=False)
     if not worst:
         raise AuditorError("no meter works on this machine")
 
