@@ -238,6 +238,7 @@ def _check_ledger(folder: StudyFolder, ledger: Ledger) -> None:
         table = file.read()
         table.validate(full=True)
         says = table.to_pydict()
+        writer = file.metadata.created_by
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _differs(f"ledger.parquet: is damaged ({error})") from error
     gives = ledger_table(ledger).to_pydict()
@@ -252,7 +253,7 @@ def _check_ledger(folder: StudyFolder, ledger: Ledger) -> None:
                     f"ledger.parquet: {name} of charge {row} is {shown(found, name)}, "
                     f"the journals give {shown(expected, name)}"
                 )
-    if file.metadata.created_by == pq.ParquetFile(pa.BufferReader(written)).metadata.created_by:
+    if writer == pq.ParquetFile(pa.BufferReader(written)).metadata.created_by:
         raise _differs("ledger.parquet: holds the right charges, but is not written as this program writes it")
 
 

@@ -373,6 +373,10 @@ class TestLedger:
         study.ledger.write_bytes(data)
         assert refused(study).startswith("ledger.parquet: is damaged (")
 
+    def test_a_name_that_is_no_text(self, study: StudyFolder) -> None:
+        study.ledger.write_bytes(study.ledger.read_bytes().replace(b"parquet-cpp-arrow", b"parquet-cpp-arro\xd7"))
+        assert refused(study).startswith("ledger.parquet: is damaged (")
+
 
 class TestReport:
     def test_a_figure_that_changed(self, study: StudyFolder) -> None:
