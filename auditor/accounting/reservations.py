@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.accounting.segments import Segments
-from auditor.accounting.trace import ActivityTrace, ComponentTrace, NodeTrace
+from auditor.accounting.trace import ComponentTrace, NodeTrace
 
 Int64 = NDArray[np.int64]
 
@@ -40,7 +40,7 @@ def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTr
     """Who reserved how much of a component.
 
     A GPU is reserved by lease, everything else by CPU slots. A job that holds the whole node has the CPU slots that
-    nobody reserved; of the GPUs it has as much as its study ever reserved at once, and the others are idle.
+    nobody reserved; of the GPUs it has as much as its study reserved at once until then, and the others are idle.
     """
     if component.kind == "gpu":
         whole = component.name == "gpu"
@@ -50,9 +50,9 @@ def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTr
             for a in trace.activities
         ]
         capacity = trace.gpu_slots if whole else 1.0
-        return _reserve(trace, segments, slots, capacity, min(capacity, _most_at_once(trace.activities, slots)))
+        return _reserve(trace, segments, slots, capacity, np.minimum(capacity, _most_at_once(trace, slots)))
     slots = [a.cpu_slots for a in trace.activities]
-    return _reserve(trace, segments, slots, trace.cpu_slots, trace.cpu_slots)
+    return _reserve(trace, segments, slots, trace.cpu_slots, np.full(len(trace.t_ns) - 1, trace.cpu_slots))
 
 
 def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
@@ -72,7 +72,11 @@ def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
 
 
 def _reserve(
-    trace: NodeTrace, segments: Segments, slots: Sequence[float], capacity: float, holdable: float
+    trace: NodeTrace,
+    segments: Segments,
+    slots: Sequence[float],
+    capacity: float,
+    holdable: NDArray[np.float64],
 ) -> Reservations:
     """Where reservations exceed the slots they are divided by their sum."""
     duration_us = np.diff(trace.t_ns // _NS_PER_US)
@@ -81,7 +85,8 @@ def _reserve(
     reserved = np.zeros(len(duration_us), dtype=np.int64)
     np.add.at(reserved, segments.interval, weight)
     rest = np.maximum(round(capacity * _MILLI) * duration_us - reserved, 0)
-    to_hold = np.minimum(rest, np.maximum(round(holdable * _MILLI) * duration_us - reserved, 0))
+    holdable_milli = np.rint(holdable * _MILLI).astype(np.int64)
+    to_hold = np.minimum(rest, np.maximum(holdable_milli * duration_us - reserved, 0))
     holders = tuple(position for position, a in enumerate(trace.activities) if a.holds_rest)
     overlap_us = np.zeros((len(duration_us), len(holders)), dtype=np.int64)
     for column, position in enumerate(holders):
@@ -94,16 +99,16 @@ def _reserve(
     return Reservations(segment=weight, holders=holders, holder=held, idle=rest - held.sum(axis=1), reserved=reserved)
 
 
-def _most_at_once(activities: Sequence[ActivityTrace], slots: Sequence[float]) -> float:
-    """Most slots that activities of the study reserved at one time."""
-    changes = []
-    for activity, held in zip(activities, slots, strict=True):
+def _most_at_once(trace: NodeTrace, slots: Sequence[float]) -> NDArray[np.float64]:
+    """Most slots that activities of the study reserved at one time until the end of each interval, ``(i,)``."""
+    changes = [(-(2**62), 0.0)]
+    for activity, held in zip(trace.activities, slots, strict=True):
         if held > 0 and not activity.base_account.startswith("node/"):
             changes.append((activity.begin_ns, held))
             if activity.end_ns is not None:
                 changes.append((max(activity.end_ns, activity.begin_ns), -held))
-    most = now = 0.0
-    for _, change in sorted(changes):  # at one time the returns come first
-        now += change
-        most = max(most, now)
-    return most
+    changes.sort()  # at one time the returns come first
+    at_ns = np.array([t for t, _ in changes], dtype=np.int64)
+    most = np.maximum.accumulate(np.cumsum([change for _, change in changes]))
+    reached: NDArray[np.float64] = most[np.searchsorted(at_ns, trace.t_ns[1:], side="left") - 1]
+    return reached

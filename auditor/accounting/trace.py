@@ -142,7 +142,7 @@ class NodeTrace:
             others_bytes=_head(self.others_bytes, count),
             components=tuple(_component_head(c, count) for c in self.components),
             checks=tuple(_component_head(c, count) for c in self.checks),
-            activities=tuple(_activity_head(a, count) for a in self.activities if a.first < count),
+            activities=tuple(_activity_head(a, count) for a in self.activities),
         )
 
 
@@ -161,7 +161,7 @@ def _component_head(component: ComponentTrace, count: int) -> ComponentTrace:
 
 
 def _activity_head(activity: ActivityTrace, count: int) -> ActivityTrace:
-    rest = count - activity.first
+    rest = max(0, count - activity.first)
     return replace(
         activity,
         tree_ns=activity.tree_ns[:rest],

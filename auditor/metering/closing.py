@@ -47,6 +47,8 @@ class StudyReader:
     def refresh(self) -> None:
         """Read what was appended to the journals."""
         for path in sorted(self.folder.journals.glob("*.jsonl")):
+            if path.name.startswith("."):  # written beside, or another system's own
+                continue
             if path not in self._readers:
                 self._readers[path] = JournalReader(path)
             reader = self._readers[path]
@@ -121,16 +123,23 @@ class StudyReader:
         return self._timeline().seal_ns() is not None
 
     def close(self, policy: Policy = Policy.RESERVED) -> tuple[StudyRecord, Ledger]:
-        """Close the books up to the last seal, or up to the last reading while the study runs."""
+        """Close the books up to the last seal, or up to the last reading while the study runs.
+
+        Raises:
+            JournalError: the journals hold figures or accounts that no auditor wrote.
+        """
         timeline = self._timeline()
-        traces, found = traces_of(self._of(Readings), self._of(Marks), timeline, self.file.uuid)
-        books, ledger = close_books(
-            traces,
-            policy=policy,
-            seal_ns=timeline.seal_ns(),
-            sessions=timeline.sessions(),
-            end_ns=timeline.finished_ns(),
-        )
+        try:
+            traces, found = traces_of(self._of(Readings), self._of(Marks), timeline, self.file.uuid)
+            books, ledger = close_books(
+                traces,
+                policy=policy,
+                seal_ns=timeline.seal_ns(),
+                sessions=timeline.sessions(),
+                end_ns=timeline.finished_ns(),
+            )
+        except (ValueError, OverflowError) as error:
+            raise JournalError(f"{self.folder.journals}: the books can't be closed from these ({error})") from error
         study = self.file.study
         record = StudyRecord(
             uuid=self.file.uuid,

@@ -143,12 +143,12 @@ class JournalReader:
     def _decode(self, data: bytes) -> list[Record]:
         try:
             return _decoder.decode_lines(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             pass
         records = []
         for line in data.splitlines():
             try:
                 records.append(_decoder.decode(line))
-            except msgspec.MsgspecError:  # unknown kind or damaged line
+            except (msgspec.MsgspecError, UnicodeDecodeError):  # unknown kind or damaged line
                 self.skipped += 1
         return records

@@ -50,7 +50,7 @@ def shown(value: Any, path: str = "", start: int = 0) -> str:
         names = re.findall(r"\w+", path)
         unit = next((unit for name in reversed(names) for end, unit in _UNITS.items() if name.endswith(end)), "")
         return f"{value!r} {unit}".rstrip()
-    return shortened(json.dumps(value, ensure_ascii=False), _EXCERPT)
+    return shortened(json.dumps(value, ensure_ascii=False, default=repr), _EXCERPT)
 
 
 def excerpt(text: str, start: int = 0) -> str:

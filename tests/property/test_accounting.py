@@ -65,12 +65,18 @@ def activities(draw: st.DrawFn, key: str, count: int) -> ActivityTrace:
         base_account=draw(st.sampled_from(BASES)),
         cpu_slots=draw(slots),
         gpu_slots=draw(slots),
+        gpus=draw(st.dictionaries(st.sampled_from(["gpu:GPU-1", "gpu:GPU-2"]), st.sampled_from([0.0, 0.5, 1.0]))),
         holds_rest=draw(st.booleans()),
+        first=(first := draw(st.integers(0, count - 1))),
+        mark_audit_ns=np.array(draw(st.lists(steps_ns, min_size=len(marks), max_size=len(marks))), dtype=np.int64),
+        audit_account=draw(st.sampled_from(["", "study/s/audit"])),
+        device_ns={"gpu:GPU-1": running(draw(st.lists(steps_ns, min_size=count - 1, max_size=count - 1)))[first:]},
+        resident_bytes=np.array(draw(st.lists(st.integers(0, 2**36), min_size=count, max_size=count)))[first:],
         mark_ns=np.array(marks, dtype=np.int64),
         mark_cpu_ns=running(draw(st.lists(steps_ns, min_size=len(marks), max_size=len(marks))))[1:],
         mark_account=tuple(draw(st.sampled_from(PHASES)) for _ in marks),
-        tree_ns=np.where(seen | draw(st.booleans()), tree, UNKNOWN),
-        own_ns=np.where(seen, own, UNKNOWN),
+        tree_ns=np.where(seen | draw(st.booleans()), tree, UNKNOWN)[first:],
+        own_ns=np.where(seen, own, UNKNOWN)[first:],
     )
 
 
@@ -80,7 +86,10 @@ def nodes(draw: st.DrawFn, name: str = "n") -> NodeTrace:
     count = len(t_ns)
     intervals = st.lists(steps_uj, min_size=count - 1, max_size=count - 1)
     watts = st.none() | st.sampled_from([0.0, 1.5, 20.0]) | st.floats(0, 500)
-    names = draw(st.lists(st.sampled_from(["cpu", "ram", "gpu", "gpu:GPU-1"]), unique=True, max_size=4))
+    names = draw(
+        st.lists(st.sampled_from(["cpu", "ram", "platform", "gpu", "gpu:GPU-1", "gpu:GPU-2"]), unique=True, max_size=4)
+    )
+    told = st.lists(st.booleans(), min_size=count - 1, max_size=count - 1).map(lambda t: np.array(t, dtype=bool))
     busy = st.lists(steps_ns, min_size=count - 1, max_size=count - 1).map(running)
     return NodeTrace(
         node=name,
@@ -88,11 +97,19 @@ def nodes(draw: st.DrawFn, name: str = "n") -> NodeTrace:
         cpu_slots=draw(st.sampled_from([0.5, 1.0, 2.0, 64.0])),
         gpu_slots=draw(st.sampled_from([0.0, 1.0, 4.0])),
         components=tuple(
-            ComponentTrace(name=c, energy_uj=running(draw(intervals), draw(steps_uj)), static_w=draw(watts))
+            ComponentTrace(
+                name=c,
+                energy_uj=running(draw(intervals), draw(steps_uj)),
+                static_w=draw(watts),
+                attributable=c != "gpu:GPU-2" or draw(st.booleans()),
+                others_ns=draw(busy) if c == "gpu:GPU-1" else None,
+                used_known=draw(told) if c == "gpu:GPU-1" else None,
+            )
             for c in names
         ),
         activities=tuple(draw(activities(f"p{i}", count)) for i in range(draw(st.integers(0, 4)))),
         busy_ns=draw(st.none() | busy),
+        others_bytes=draw(st.none() | st.lists(st.integers(0, 2**38), min_size=count, max_size=count).map(np.array)),
         offset_ns=draw(st.sampled_from([0, 10**18 + 1])),
     )
 
@@ -156,13 +173,7 @@ def test_what_was_settled_stays_when_readings_follow(node: NodeTrace, policy: Po
     later = replace(  # a process alone is read at every reading, or else by its marks
         node, activities=tuple(replace(a, own_ns=np.maximum.accumulate(a.own_ns)) for a in node.activities)
     )
-    known = replace(
-        later,
-        t_ns=node.t_ns[:count],
-        busy_ns=None if node.busy_ns is None else node.busy_ns[:count],
-        components=tuple(replace(c, energy_uj=c.energy_uj[:count]) for c in later.components),
-        activities=tuple(replace(a, tree_ns=a.tree_ns[:count], own_ns=a.own_ns[:count]) for a in later.activities),
-    )
+    known = later.until(count)
     early, late = allocate(known, policy), allocate(later, policy)
     kept = late.interval < len(known.t_ns) - 1
     found = [

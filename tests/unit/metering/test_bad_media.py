@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from auditor.domain.errors import JournalError
 from auditor.domain.study import Books
 from auditor.metering.closing import StudyReader, read_study
 from auditor.metering.folder import StudyFolder
@@ -294,6 +295,29 @@ class TestMedia:
         folder = study(tmp_path, a=agent(seen(), used(0, 0, 0), used(9, 10, 1), used(2, 20, 2), used(10, 30, 3)))
         assert books(folder).metered_uj == 30 * J
         assert "readings-out-of-order" in codes(folder)
+
+    def test_bytes_that_are_no_text_cost_their_record(self, tmp_path: Path) -> None:
+        folder = study(tmp_path, a=agent(seen(), *(used(t, 10 * t, t) for t in range(3))))
+        path = folder.journals / "a.jsonl"
+        path.write_bytes(path.read_bytes().replace(b"counter", b"count\xffr"))
+        assert codes(folder)[0] == "journal-records-skipped"
+
+    def test_hidden_files_are_no_journals(self, tmp_path: Path) -> None:
+        folder = study(tmp_path, a=agent(seen(), used(0, 0, 0), used(1, 10, 1)))
+        (folder.journals / "._a.jsonl").write_bytes(b"\0\5")
+        assert codes(folder) == []
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            Seen(key="9-9", study="u", account="nonsense", begin_ns=0),
+            Reading(t=at(2), e={"cpu": 2**64 - 1}, u={}),
+        ],
+    )
+    def test_what_no_auditor_wrote_is_refused_in_one_line(self, record: Record, tmp_path: Path) -> None:
+        folder = study(tmp_path, a=agent(seen(), used(0, 0, 0), used(1, 10, 1), record))
+        with pytest.raises(JournalError, match="the books can't be closed from these"):
+            read_study(folder.path)
 
     @pytest.mark.parametrize("seed", range(30))
     def test_whatever_bytes_change_the_books_balance_or_say_why(self, seed: int, tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ def test_figures_have_the_unit_of_their_path(path, text):
     assert shown(5, path) == text
 
 
+def test_what_json_does_not_hold_is_shown_too():
+    assert shown(b"x") == "\"b'x'\""
+
+
 def test_what_is_long_is_cut():
     assert len(shown({"a": "x" * 1000})) == 60
     text = "".join(chr(97 + i % 26) for i in range(1000))
