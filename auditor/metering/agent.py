@@ -164,14 +164,14 @@ class Agent:
             self.stop()
 
     def _tick(self) -> None:
-        self._welcome(registrations())
+        self._welcome(registrations(self._processes))
         energy = self._metering.read()
         t_ns = time.monotonic_ns()
         usage = dict(self._usage.sample())
         reading = Reading(
             t=t_ns, e=energy, u=usage, b=busy_ns(), g=self._devices(), m=self._held_memory(), z=suspended_ns()
         )
-        dead = [key for key, process in self._processes.items() if not is_alive(process)]
+        dead = [key for key, p in self._processes.items() if self._usage.start_ticks(p.pid) != p.start]
         own_ns = time.process_time_ns()
         living = {p.journal_dir for key, p in self._processes.items() if key not in dead} or {
             p.journal_dir for p in self._processes.values()

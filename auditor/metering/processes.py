@@ -100,6 +100,7 @@ class _Known:
     clock_ns: int = 0
     reaped_ns: int = 0
     owner: str | None = None
+    start: int | None = None
 
     @property
     def total_ns(self) -> int:
@@ -152,6 +153,11 @@ class TreeUsage:
         known = self._known.get(pid)
         return None if known is None else known.owner
 
+    def start_ticks(self, pid: int) -> int | None:
+        """Start time of a process of a tree in clock ticks since boot; ``None``: it was gone at the last sample."""
+        known = self._known.get(pid)
+        return None if known is None else known.start
+
     def pids(self) -> Mapping[int, str]:
         """Key of the tree of each process that belonged to one at the last sample, by process id."""
         return {pid: known.owner for pid, known in self._known.items() if known.owner is not None}
@@ -198,6 +204,7 @@ class TreeUsage:
 
     def _advance(self, pid: int, known: _Known, lost: list[_Known]) -> None:
         stat = process_stat(pid)
+        known.start = None if stat is None or stat.zombie else stat.start
         if stat is None:
             return
         clock_ns = cpu_clock_ns(pid)

@@ -89,12 +89,23 @@ def register(registration: Registration) -> Path:
     return beside.rename(path)
 
 
-def registrations() -> dict[str, Registration]:
-    """All registrations by process key; files that are no registration are left out."""
+def registrations(known: Mapping[str, Registration] | None = None) -> dict[str, Registration]:
+    """All registrations by process key; files that are no registration are left out.
+
+    Args:
+        known: Registrations read before: a file is never changed, so these are not read again.
+    """
     found = {}
-    for path in (runtime_dir() / "processes").glob("*.json"):
+    folder = runtime_dir() / "processes"
+    for name in os.listdir(folder):  # noqa: PTH208 - hot path
+        if not name.endswith(".json") or name.startswith("."):
+            continue
+        key = name.removesuffix(".json")
+        if known is not None and key in known:
+            found[key] = known[key]
+            continue
         try:
-            found[path.stem] = msgspec.json.decode(path.read_bytes(), type=Registration)
+            found[key] = msgspec.json.decode((folder / name).read_bytes(), type=Registration)
         except (OSError, msgspec.MsgspecError):  # just removed, or not ours
             continue
     return found

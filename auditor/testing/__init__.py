@@ -9,7 +9,8 @@ Subclass a contract in your own tests and give it a fixture::
         def meter(self):
             return MyMeter()
 
-The contracts need pytest and are imported when they are first used; the fakes need nothing.
+The contracts need pytest and are imported when they are first used; the fakes need nothing, synthetic nodes need
+numpy.
 """
 
 from __future__ import annotations
@@ -21,10 +22,19 @@ from auditor.testing.replay import ReplayMeter
 
 if TYPE_CHECKING:
     from auditor.testing.meters import MeterContract
+    from auditor.testing.nodes import SyntheticNode, attribution_error
     from auditor.testing.nvml import FakeNvml
     from auditor.testing.spaces import SearchSpaceContract
 
-__all__ = ["FakeClock", "FakeNvml", "MeterContract", "ReplayMeter", "SearchSpaceContract"]
+__all__ = [
+    "FakeClock",
+    "FakeNvml",
+    "MeterContract",
+    "ReplayMeter",
+    "SearchSpaceContract",
+    "SyntheticNode",
+    "attribution_error",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -40,4 +50,8 @@ def __getattr__(name: str) -> Any:
         from auditor.testing.spaces import SearchSpaceContract
 
         return SearchSpaceContract
+    if name in {"SyntheticNode", "attribution_error"}:
+        from auditor.testing import nodes
+
+        return getattr(nodes, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
