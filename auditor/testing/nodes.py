@@ -1,8 +1,9 @@
 """Synthetic nodes whose true energy by account is known, to measure how far the books are off.
 
-Power of a component: ``static_w + sum(watts of its phase * usage rate)`` over everything that runs, in steps far shorter
-than phases and intervals. The books see no more of it than an agent would have read: cumulative energy and usage once
-an interval, and marks with CPU time. Whoever uses a component at an instant causes its dynamic power of that instant.
+Power of a component: ``static_w + sum(watts of its phase * usage rate)`` over everything that runs, in steps far
+shorter than phases and intervals. The books see no more of it than an agent would have read: cumulative energy and
+usage once an interval, and marks with CPU time. Whoever uses a component at an instant causes its dynamic power of that
+instant, in proportion to use where several do.
 """
 
 from __future__ import annotations

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,7 @@ from auditor.domain.provenance import Provenance
 from auditor.ports import Component, Meter
 from auditor.testing import FakeNvml, MeterContract
 from auditor.testing.nvml import GPU_IS_LOST
-from auditor_plugins.meters.nvml import NvmlMeter
+from auditor_plugins.meters.nvml import NvmlMeter, _Gpu, _use
 
 _loaded: list[FakeNvml] = []
 
@@ -24,6 +26,8 @@ _loaded: list[FakeNvml] = []
 @pytest.fixture
 def gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
     """Two GPUs; one library a process, whose state is reset."""
+    if shutil.which("cc") is None:
+        pytest.skip("the GPUs are a C library, and there is no C compiler")
     if not _loaded:
         _loaded.append(FakeNvml(tmp_path_factory.mktemp("nvml")))
         _loaded[0].load()
@@ -40,7 +44,7 @@ def gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 class TestCounters(MeterContract):
-    interval_s = 0.1
+    interval_s = 0.05
     samples = 5
 
     @pytest.fixture
@@ -61,7 +65,7 @@ class TestCounters(MeterContract):
 
 
 class TestIntegratedPower(MeterContract):
-    interval_s = 0.25
+    interval_s = 0.05
     samples = 5
 
     @pytest.fixture
@@ -113,6 +117,59 @@ def test_processes_share_a_gpu_by_their_multiprocessor_time(gpus: FakeNvml, mete
     assert used[f"gpu:{gpus.uuids[1]}"] == {}  # known: nobody
 
 
+def test_samples_that_come_seldom_count_whole(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    started(meter)
+    time.sleep(0.5)
+    begin_us = time.monotonic_ns() // 1000
+    gpus.users(0, (10, 80, begin_us))
+    meter.process_ns()
+    for _ in range(20):  # asked far more often than the driver looks
+        time.sleep(0.02)
+        assert meter.process_ns()[f"gpu:{gpus.uuids[1]}"] == {}
+    before = meter.process_ns()[f"gpu:{gpus.uuids[0]}"][10]
+    gpus.users(0, (10, 80, begin_us + 400_000))
+    assert meter.process_ns()[f"gpu:{gpus.uuids[0]}"][10] - before == pytest.approx(0.8 * 400e6, rel=1e-6)
+
+
+def test_a_process_that_comes_after_an_idle_hour_does_not_pay_for_it(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    started(meter)
+    (gpu, _) = meter._gpus.values()
+    gpu.started_ns -= 3600 * 10**9
+    meter.process_ns()
+    gpus.users(0, (10, 100))
+    assert 0 < meter.process_ns()[f"gpu:{gpus.uuids[0]}"][10] <= 1.01e9
+
+
+def test_each_sample_stands_for_the_time_since_the_one_before() -> None:
+    gpu = _Gpu(None, Component(name="gpu:A", provenance=Provenance.COUNTER), True, started_ns=0)
+    samples = [
+        SimpleNamespace(pid=1, timeStamp=t, smUtil=u) for t, u in ((600_000, 50), (400_000, 100), (1_000_000, 0))
+    ]
+    rubbish = [
+        SimpleNamespace(pid=1, timeStamp=900_000, smUtil=4_294_967_295),
+        SimpleNamespace(pid=0, timeStamp=1, smUtil=9),
+    ]
+    _use(gpu, [*samples, *rubbish, SimpleNamespace(pid=2, timeStamp=1_000_000, smUtil=10)], 1_000_000_000)
+    assert gpu.used_ns == {1: 500_000_000, 2: 100_000_000}
+    _use(gpu, samples, 2_000_000_000)  # seen before
+    assert gpu.used_ns == {1: 500_000_000, 2: 100_000_000}
+
+
+def test_a_driver_without_news_knows_that_nobody_used_it(
+    gpus: FakeNvml, meter: NvmlMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pynvml
+
+    started(meter)
+    for code in (pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_INSUFFICIENT_SIZE):
+
+        def silent(handle: object, after_us: int, code: int = code) -> None:
+            raise pynvml.NVMLError(code)
+
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetProcessUtilization", silent)
+        assert meter.process_ns() == {f"gpu:{uuid}": {} for uuid in gpus.uuids}
+
+
 def test_a_driver_that_does_not_tell_is_left_out(gpus: FakeNvml, meter: NvmlMeter) -> None:
     gpus.tells_users(0, False)
     started(meter)
@@ -139,7 +196,12 @@ def test_mig_is_not_attributable(gpus: FakeNvml, meter: NvmlMeter) -> None:
 
 def test_a_gpu_that_fails_at_the_start_is_left_out(gpus: FakeNvml, meter: NvmlMeter) -> None:
     gpus.fail(0, GPU_IS_LOST)
-    assert list(started(meter)) == gpus.uuids[1:]
+    found = started(meter)
+    assert list(found) == gpus.uuids[1:]
+    assert found[gpus.uuids[1]].detail.endswith("not metered: GPU 0: GPU is lost")
+    gpus.fail(1, GPU_IS_LOST)
+    with pytest.raises(MeterError, match=r"no GPU tells .*\(GPU 0: GPU is lost; GPU 1: GPU is lost\)"):
+        NvmlMeter().start(lambda: None, 1.0)
 
 
 def test_a_gpu_that_is_lost_is_an_error_and_no_zero(gpus: FakeNvml, meter: NvmlMeter) -> None:

@@ -82,11 +82,21 @@ class TestRaplMeter(MeterContract):
         self.powercap = server(powercap)
         return RaplMeter(powercap.root)
 
-    def again(self) -> Meter:
+    def again(self) -> Meter | None:
         return RaplMeter(self.powercap.root)
 
     def expected_w(self, component: Component) -> float:
         return {"cpu": 100.0, "ram": 8.0}[component.name]
+
+
+class TestRaplMeterWithPsys(TestRaplMeter):
+    @pytest.fixture
+    def meter(self, powercap: Powercap) -> Meter:
+        self.powercap = server(powercap).zone("intel-rapl:2", "psys", 133, 77)
+        return RaplMeter(powercap.root, sleep=powercap.sleep)
+
+    def expected_w(self, component: Component) -> float:
+        return {"cpu": 100.0, "ram": 8.0, "platform": 25.0}[component.name]
 
 
 def watts(meter: RaplMeter, clock: FakeClock, seconds: float = 10) -> dict[str, float]:
@@ -122,12 +132,79 @@ def test_psys_gives_the_rest_of_the_platform(powercap: Powercap, clock: WritingC
     assert watts(meter, clock) == pytest.approx({"cpu": 20, "ram": 3, "platform": 10})
 
 
+def test_the_rest_of_the_platform_never_decreases(powercap: Powercap, clock: WritingClock) -> None:
+    powercap.zone("intel-rapl:0", "package-0", 20).zone("intel-rapl:1", "psys", 30, 77)
+    meter = RaplMeter(powercap.root, sleep=powercap.sleep)
+    meter.start(lambda: None, 1.0)
+    clock.advance(1)
+    before = meter.read()["platform"]
+    psys = powercap.root / "intel-rapl:1" / "energy_uj"
+    psys.write_text(str(int(psys.read_text()) + 500_000))
+    assert meter.read()["platform"] == before + 500_000
+    (powercap.root / "intel-rapl:0" / "energy_uj").write_text("900000000")  # read a moment later than psys
+    assert meter.read()["platform"] == before + 500_000
+
+
 def test_a_psys_below_what_it_contains_is_left_out(powercap: Powercap, clock: WritingClock) -> None:
     powercap.zone("intel-rapl:0", "package-0", 20).zone("intel-rapl:1", "psys", 5)
     meter = RaplMeter(powercap.root, sleep=powercap.sleep)
     (cpu,) = meter.start(lambda: None, 1.0)
     assert "psys shows less" in cpu.detail
     assert watts(meter, clock) == pytest.approx({"cpu": 20})
+
+
+def test_dies_that_show_the_counter_of_their_package_are_one(powercap: Powercap, clock: WritingClock) -> None:
+    for i, (name, start_uj) in enumerate((("0-die-0", 7_000_000), ("0-die-1", 7_000_400), ("1-die-0", 9_000_000))):
+        powercap.zone(f"intel-rapl:{i}", f"package-{name}", 60, start_uj)
+    meter = RaplMeter(powercap.root)
+    (cpu,) = meter.start(lambda: None, 1.0)
+    assert "2 packages (intel-rapl:0 intel-rapl:2); intel-rapl:1 left out: the same counter again" in cpu.detail
+    assert watts(meter, clock) == pytest.approx({"cpu": 120})
+
+
+def test_dies_with_counters_of_their_own_are_added(powercap: Powercap, clock: WritingClock) -> None:
+    powercap.zone("intel-rapl:0", "package-0-die-0", 60, 7_000_000)
+    powercap.zone("intel-rapl:1", "package-0-die-1", 40, 9_000_000)
+    meter = RaplMeter(powercap.root)
+    meter.start(lambda: None, 1.0)
+    assert watts(meter, clock) == pytest.approx({"cpu": 100})
+
+
+def test_packages_that_happen_to_show_the_same_are_added(powercap: Powercap, clock: WritingClock) -> None:
+    powercap.zone("intel-rapl:0", "package-0", 60).zone("intel-rapl:1", "package-1", 60)
+    meter = RaplMeter(powercap.root)
+    meter.start(lambda: None, 1.0)
+    assert watts(meter, clock) == pytest.approx({"cpu": 120})
+
+
+def test_nested_folders_hold_the_same_zones(powercap: Powercap, clock: WritingClock) -> None:
+    powercap.zone("intel-rapl/intel-rapl:0", "package-0", 50, 5).zone(
+        "intel-rapl-mmio/intel-rapl-mmio:0", "package-0", 50
+    )
+    powercap.zone("intel-rapl/intel-rapl:0/intel-rapl:0:0", "core", 30)
+    powercap.zone("intel-rapl/intel-rapl:0/intel-rapl:0:1", "dram", 4)
+    meter = RaplMeter(powercap.root)
+    assert [c.counter for c in meter.start(lambda: None, 1.0)] == ["rapl intel-rapl:0", "rapl intel-rapl:0:1"]
+    assert watts(meter, clock) == pytest.approx({"cpu": 50, "ram": 4})
+
+
+def test_memory_mapped_registers_do_where_there_is_nothing_else(powercap: Powercap, clock: WritingClock) -> None:
+    meter = RaplMeter(powercap.zone("intel-rapl-mmio:0", "package-0", 50).root)
+    meter.start(lambda: None, 1.0)
+    assert watts(meter, clock) == pytest.approx({"cpu": 50})
+
+
+def test_a_processor_that_lost_its_power_begins_again_at_zero(
+    powercap: Powercap, clock: WritingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept_ns = 0
+    monkeypatch.setattr("auditor_plugins.meters.rapl._suspended_ns", lambda: slept_ns)
+    meter = RaplMeter(powercap.zone("intel-rapl:0", "package-0", 10, 90_000_000).root)
+    meter.start(lambda: None, 1.0)
+    before = meter.read()["cpu"]
+    (powercap.root / "intel-rapl:0" / "energy_uj").write_text("4000000")
+    slept_ns = 3600 * 10**9
+    assert meter.read()["cpu"] - before == 4_000_000
 
 
 def test_counters_of_unequal_range_can_not_be_bridged(powercap: Powercap) -> None:
@@ -137,7 +214,7 @@ def test_counters_of_unequal_range_can_not_be_bridged(powercap: Powercap) -> Non
 
 
 def test_no_counter_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(MeterError, match=r"has no package counter.*use 'codecarbon'"):
+    with pytest.raises(MeterError, match=r"has no package counter.*virtual machines.*use 'codecarbon'"):
         RaplMeter(tmp_path).start(lambda: None, 1.0)
 
 

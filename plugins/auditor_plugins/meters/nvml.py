@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from auditor.domain.errors import MeterError
@@ -13,8 +13,10 @@ from auditor.domain.provenance import Provenance
 from auditor.ports import Component
 
 _POWER_S = 0.1
+_SAMPLE_US = 1_000_000  # the driver looks at the processes every 1/6 s to 1 s
 _NS_PER_US = 1_000
 _UJ_PER_MJ = 1_000
+_WHOLE = 100  # percent
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class _Gpu:
     handle: Any
     component: Component
     counts: bool
+    started_ns: int
     energy_uj: float = 0.0
     power_w: float = 0.0
     sampled_ns: int = 0
@@ -64,23 +67,26 @@ class NvmlMeter:
             raise MeterError(
                 f"nvml: no NVIDIA driver answers ({error}); install one, and in a container pass the GPUs on"
             ) from None
-        self._open = True
-        why = "there is none"
+        self._open, self._fault, self._gpus = True, None, {}
+        failed = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             try:
                 gpu = _look_at(pynvml.nvmlDeviceGetHandleByIndex(index))
+                if not gpu.counts:
+                    self._advance(gpu)
             except pynvml.NVMLError as error:  # the others go on
-                why = f"GPU {index}: {error}"
+                failed.append(f"GPU {index}: {error}")
                 continue
             self._gpus[gpu.component.name] = gpu
         if not self._gpus:
             self.stop()
-            raise MeterError(f"nvml: no GPU tells its energy or power ({why})")
+            raise MeterError(f"nvml: no GPU tells its energy or power ({'; '.join(failed) or 'there is none'})")
         if any(not gpu.counts for gpu in self._gpus.values()):
             self._stopped.clear()
             self._thread = threading.Thread(target=self._integrate, daemon=True)
             self._thread.start()
-        return [gpu.component for gpu in self._gpus.values()]
+        remark = f"; not metered: {', '.join(failed)}" if failed else ""
+        return [replace(gpu.component, detail=gpu.component.detail + remark) for gpu in self._gpus.values()]
 
     def read(self) -> Mapping[str, int]:
         """Cumulative microjoules by component.
@@ -107,16 +113,18 @@ class NvmlMeter:
         """Nanoseconds of a whole GPU that each process used, by component; see :class:`auditor.ports.ProcessUsage`."""
         import pynvml
 
+        # no sample, in two ways; or more of them than a moment ago: then the next question brings them
+        no_news = (pynvml.NVML_SUCCESS, pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_INSUFFICIENT_SIZE)
         found: dict[str, Mapping[int, int]] = {}
         for name, gpu in self._gpus.items():
             if not gpu.component.attributable:
                 continue
             try:
                 samples = pynvml.nvmlDeviceGetProcessUtilization(gpu.handle, gpu.asked_us)
-            except pynvml.NVMLError_NotFound:  # nobody used it since
+            except pynvml.NVMLError as error:
+                if error.value not in no_news:  # not told on this GPU, or not to this user
+                    continue
                 samples = []
-            except pynvml.NVMLError:  # not told on this GPU, or not to this user
-                continue
             _use(gpu, samples, time.monotonic_ns())
             found[name] = dict(gpu.used_ns)
         return found
@@ -189,27 +197,30 @@ def _look_at(handle: Any) -> _Gpu:
         counter=f"nvml {uuid}" if counts else "",
         attributable=not split,
     )
-    return _Gpu(handle, component, counts, asked_ns=time.monotonic_ns())
+    return _Gpu(handle, component, counts, started_ns=(now_ns := time.monotonic_ns()), asked_ns=now_ns)
 
 
 def _use(gpu: _Gpu, samples: Sequence[Any], now_ns: int) -> None:
     """Add the multiprocessor time of new samples; each stands for the time since its process's sample before.
 
-    The driver's times have an origin of their own, so none counts for longer than it is since the last question.
+    The driver's times have an origin of their own and its samples come late, so none counts for longer than it is since
+    the last question or since the driver looked last.
     """
-    elapsed_us, gpu.asked_ns = (now_ns - gpu.asked_ns) // _NS_PER_US, now_ns
-    latest_us = max((int(s.timeStamp) for s in samples), default=0)
-    before_us = max(gpu.asked_us, latest_us - elapsed_us)
-    samples = [s for s in samples if int(s.timeStamp) > before_us]
-    if not samples:
+    reach_us = max((now_ns - gpu.asked_ns) // _NS_PER_US, _SAMPLE_US)
+    reach_us = min(reach_us, (now_ns - gpu.started_ns) // _NS_PER_US)
+    gpu.asked_ns = now_ns
+    sane = [s for s in samples if int(s.pid) and int(s.smUtil) <= _WHOLE]  # drivers are known to pass on rubbish
+    latest_us = max((int(s.timeStamp) for s in sane), default=0)
+    before_us = max(gpu.asked_us, latest_us - reach_us)
+    if latest_us <= before_us:
         return
     last_us: dict[int, int] = {}
     used_ns: dict[int, float] = {}
-    for sample in sorted(samples, key=lambda s: int(s.timeStamp)):
+    for sample in sorted(sane, key=lambda s: int(s.timeStamp)):
         pid, at_us = int(sample.pid), int(sample.timeStamp)
-        passed_us = at_us - last_us.get(pid, before_us)
-        last_us[pid] = at_us
-        used_ns[pid] = used_ns.get(pid, 0.0) + passed_us * _NS_PER_US * min(100, int(sample.smUtil)) / 100
+        passed_us = max(0, at_us - last_us.get(pid, before_us))
+        last_us[pid] = max(at_us, before_us)
+        used_ns[pid] = used_ns.get(pid, 0.0) + passed_us * _NS_PER_US * int(sample.smUtil) / _WHOLE
     whole_ns = (latest_us - before_us) * _NS_PER_US
     scale = min(1.0, whole_ns / total) if (total := sum(used_ns.values())) else 0.0
     for pid, amount_ns in used_ns.items():
