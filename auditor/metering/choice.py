@@ -18,7 +18,7 @@ class Choice:
 
     Attributes:
         kept: What goes on the books; disjoint.
-        checks: Second opinions on parts that another meter covers: compared, never summed.
+        checks: Everything else, as a rule a second opinion on a part that another meter covers: compared, never summed.
     """
 
     kept: tuple[tuple[str, Component], ...]
@@ -29,7 +29,8 @@ def choose(offers: Sequence[tuple[str, Sequence[Component]]]) -> Choice:
     """Keep for each part of the machine the figures of the meter that measures it best.
 
     A part is ``cpu``, ``ram``, or all GPUs together, since a meter may give only their sum. The rest of a ``platform``
-    only fits the ``cpu`` of the same meter. Overlaps are resolved, never added.
+    only fits parts of the same meter: what another measures may lie within it (the memory of a machine without a
+    counter for it, a graphics card that the board feeds). Overlaps are resolved, never added.
 
     Args:
         offers: Components by meter; of equal provenance the earlier is kept.
@@ -43,11 +44,12 @@ def choose(offers: Sequence[tuple[str, Sequence[Component]]]) -> Choice:
             if any(_part(c) == part for c in found)
         ]
         holder[part] = min(grades)[2]
-    if "platform" in holder and holder["platform"] != holder.get("cpu"):
-        del holder["platform"]
+    holder.pop("platform", None)
+    if "cpu" in holder and len(set(holder.values())) == 1:
+        holder["platform"] = holder["cpu"]
     pairs = [(meter, c) for meter, found in offers for c in found]
     kept = tuple((meter, c) for meter, c in pairs if holder.get(_part(c)) == meter)
-    checks = tuple((meter, c) for meter, c in pairs if holder.get(_part(c), meter) != meter)
+    checks = tuple((meter, c) for meter, c in pairs if holder.get(_part(c)) != meter)
     return Choice(kept=kept, checks=checks)
 
 

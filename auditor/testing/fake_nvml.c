@@ -22,6 +22,7 @@ typedef struct { uint32_t pid, sm; uint64_t time_us; } User;
 typedef struct {
   char uuid[80];
   uint32_t power_mw, limit_mw, has_counter, runs, mig, failure, tells_users, users;
+  uint64_t edition; /* odd while the energy is being changed */
   uint64_t energy_mj, since_ns;
   User user[USERS];
 } Gpu;
@@ -102,9 +103,12 @@ int nvmlDeviceGetTotalEnergyConsumption(Gpu *gpu, unsigned long long *energy_mj)
   int code = check(gpu);
   if (code != OK) return code;
   if (!gpu->has_counter) return NOT_SUPPORTED;
-  *energy_mj = gpu->energy_mj;
-  if (gpu->runs) *energy_mj += (unsigned long long)((double)(now_ns() - gpu->since_ns) * gpu->power_mw / 1e9);
-  return OK;
+  for (;;) {
+    uint64_t edition = __atomic_load_n(&gpu->edition, __ATOMIC_SEQ_CST);
+    uint64_t passed_ns = gpu->runs ? now_ns() - gpu->since_ns : 0;
+    *energy_mj = gpu->energy_mj + (uint64_t)((double)passed_ns * gpu->power_mw / 1e9);
+    if (edition % 2 == 0 && edition == __atomic_load_n(&gpu->edition, __ATOMIC_SEQ_CST)) return OK;
+  }
 }
 
 int nvmlDeviceGetEnforcedPowerLimit(Gpu *gpu, unsigned int *limit_mw) {

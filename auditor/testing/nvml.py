@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -27,8 +29,7 @@ class _Gpu(ctypes.Structure):
         ("uuid", ctypes.c_char * 80),
         *((name, ctypes.c_uint32) for name in ("power_mw", "limit_mw", "has_counter", "runs")),
         *((name, ctypes.c_uint32) for name in ("mig", "failure", "tells_users", "users")),
-        ("energy_mj", ctypes.c_uint64),
-        ("since_ns", ctypes.c_uint64),
+        *((name, ctypes.c_uint64) for name in ("edition", "energy_mj", "since_ns")),
         ("user", _User * _USERS),
     )
 
@@ -38,7 +39,9 @@ class _State(ctypes.Structure):
 
 
 class FakeNvml:
-    """GPUs made up for a test, at first idle, with an energy counter that stands still.
+    """GPUs made up for a test: 50 W each at first, with an energy counter that stands still until it is set or runs.
+
+    One library serves a process for its whole life, so make one a test session and set its GPUs anew in each test.
 
     Args:
         folder: Where the library and its state are put.
@@ -81,15 +84,17 @@ class FakeNvml:
 
     def power(self, gpu: int, watts: float, *, runs: bool = False) -> None:
         """Power of a GPU from now on; with ``runs`` its energy counter grows with it."""
-        self._hold(gpu)
-        self._state.gpu[gpu].power_mw = round(watts * 1e3)
-        self._state.gpu[gpu].runs = int(runs)
+        with self._editing(gpu) as state:
+            now_ns = time.monotonic_ns()
+            if state.runs:  # what the counter shows now is where it goes on from
+                state.energy_mj += round((now_ns - state.since_ns) * state.power_mw / 1e9)
+            state.since_ns, state.power_mw, state.runs = now_ns, round(watts * 1e3), int(runs)
 
     def energy(self, gpu: int, joules: float | None) -> None:
         """What the energy counter shows; ``None``: the GPU has none."""
-        self._state.gpu[gpu].has_counter = int(joules is not None)
-        self._state.gpu[gpu].runs = 0
-        self._state.gpu[gpu].energy_mj = round((joules or 0.0) * 1e3)
+        with self._editing(gpu) as state:
+            state.has_counter, state.runs = int(joules is not None), 0
+            state.energy_mj = round((joules or 0.0) * 1e3)
 
     def users(self, gpu: int, *users: tuple[int, int] | tuple[int, int, int]) -> None:
         """Processes that use a GPU: process id, percent of its multiprocessors, and since which time in microseconds.
@@ -113,12 +118,13 @@ class FakeNvml:
         """Let every call for a GPU fail with an NVML code; 0: none."""
         self._state.gpu[gpu].failure = code
 
-    def _hold(self, gpu: int) -> None:
-        """What the counter shows now is where it goes on from."""
-        state, now_ns = self._state.gpu[gpu], time.monotonic_ns()
-        if state.runs:
-            state.energy_mj += round((now_ns - state.since_ns) * state.power_mw / 1e9)
-        state.since_ns = now_ns
+    @contextlib.contextmanager
+    def _editing(self, gpu: int) -> Iterator[_Gpu]:
+        """Change the energy of a GPU while other processes read it: they wait for an even edition."""
+        state = self._state.gpu[gpu]
+        state.edition += 1
+        yield state
+        state.edition += 1
 
     def _compile(self) -> None:
         with as_file(files("auditor.testing").joinpath("fake_nvml.c")) as source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from auditor.domain.errors import MeterError
@@ -13,6 +14,8 @@ from auditor.domain.quantities import kwh_to_uj
 from auditor.ports import Component
 
 _CPU_IDLE_SHARE = 0.1  # of the rated power: CodeCarbon's load model is TDP * (0.1 + 0.9 * load^3)
+_CPU_CONSTANT_SHARE = 0.5  # of the rated power, where it can't tell the load either
+_MOST_GPUS = 64
 
 
 class CodeCarbonMeter:
@@ -30,6 +33,7 @@ class CodeCarbonMeter:
         self._tracker: Any = None
         self._tick: Callable[[], None] | None = None
         self._totals: dict[str, int] = {}
+        self._fault: MeterError | None = None
 
     def start(self, tick: Callable[[], None], interval_s: float) -> Sequence[Component]:
         """Begin metering; see :class:`auditor.ports.Meter`.
@@ -46,7 +50,7 @@ class CodeCarbonMeter:
             def live_out(self, total: Any, delta: Any) -> None:
                 meter._receive(total)
 
-        self._tick = tick
+        self._tick, self._totals, self._fault = tick, {}, None
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it speaks before it reads log_level
         self._tracker = OfflineEmissionsTracker(
             country_iso_code="USA",  # only its carbon figures depend on it, and nobody reads them
@@ -57,7 +61,7 @@ class CodeCarbonMeter:
             output_handlers=[Totals()],
             emissions_endpoint=None,
             allow_multiple_runs=True,
-            gpu_ids=_gpu_indices(),
+            gpu_ids=list(range(_MOST_GPUS)),  # left out, CUDA_VISIBLE_DEVICES would choose; it skips those not there
             pue=1.0,
             wue=0.0,
             force_cpu_power=None,
@@ -72,17 +76,24 @@ class CodeCarbonMeter:
             experiment_name="nas-auditor",
             metadata=None,
         )
-        self._guard()
-        self._tracker.start()
-        components = [_describe(part) for part in self._tracker._hardware]
-        if not self._totals:  # start() swallows every exception
+        if getattr(self._tracker, "_scheduler", None) is not None:  # its constructor swallows every exception
+            self._guard()
+            self._tracker.start()  # so does this
+        if not self._totals:
             self.stop()
-            raise MeterError("CodeCarbon started but metered nothing; run 'codecarbon monitor' to see its own messages")
+            raise self._fault or MeterError("codecarbon: it measures nothing; 'codecarbon monitor' says more")
+        components = [c for part in self._tracker._hardware if (c := _describe(part)) is not None]
         self._totals = {c.name: self._totals[c.name] for c in components}
         return components
 
     def read(self) -> Mapping[str, int]:
-        """Cumulative microjoules by component, as of the tracker's last measurement."""
+        """Cumulative microjoules by component, as of the tracker's last measurement.
+
+        Raises:
+            MeterError: what CodeCarbon reads does not answer any more; it would count nothing from there on.
+        """
+        if self._fault is not None:
+            raise self._fault
         return dict(self._totals)
 
     def sample(self) -> None:
@@ -102,8 +113,13 @@ class CodeCarbonMeter:
         measure, lock = self._tracker._measure_power_and_energy, threading.Lock()
 
         def measure_alone() -> None:
-            with lock:
-                measure()
+            try:
+                with lock:
+                    measure()
+            except Exception as error:  # CodeCarbon would lose it, and no reading come any more
+                self._fault = MeterError(f"codecarbon: it measures nothing ({error!r})")
+                if self._tick is not None:
+                    self._tick()
 
         self._tracker._measure_power_and_energy = measure_alone
         self._tracker._scheduler.function = measure_alone
@@ -116,26 +132,37 @@ class CodeCarbonMeter:
         }
         known = self._totals or latest
         self._totals = {name: latest[name] for name in known}
+        if silent := next(filter(None, map(_silent, self._tracker._hardware)), None):
+            self._fault = MeterError(f"codecarbon: {silent} does not answer any more")
         if self._tick is not None:
             self._tick()
 
 
-def _gpu_indices() -> list[int] | None:
-    """All NVIDIA GPUs by index; ``None`` without one, where explicit indices would make CodeCarbon report GPUs."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        return list(range(pynvml.nvmlDeviceGetCount())) or None
-    finally:
-        pynvml.nvmlShutdown()
+def _gpus(part: Any) -> list[Any]:
+    """The GPUs that a CodeCarbon hardware object sums."""
+    return [gpu for gpu in part.devices.devices if gpu.gpu_index in part.gpu_ids]
 
 
-def _describe(part: Any) -> Component:
-    """Read off a CodeCarbon hardware object what is really measured, and how."""
+def _counters(part: Any) -> list[Any]:
+    """The RAPL counters that a CodeCarbon hardware object sums."""
+    if part._mode != "intel_rapl":
+        return []
+    rapl = part._intel_interface
+    return [counter for counter in rapl._rapl_files if counter.path not in rapl._mirrored_candidates]
+
+
+def _silent(part: Any) -> str | None:
+    """What CodeCarbon counts as 0 since it can't be read, where it says no more than a warning."""
+    kind = type(part).__name__
+    if kind == "GPU":
+        return next((f"GPU {gpu.gpu_index}" for gpu in _gpus(part) if gpu._warned_power_failure), None)
+    if kind == "CPU":
+        return next((counter.path for counter in _counters(part) if counter.sample_skipped), None)
+    return None
+
+
+def _describe(part: Any) -> Component | None:
+    """Read off a CodeCarbon hardware object what is really measured, and how; ``None``: nothing is."""
     kind = type(part).__name__
     if kind == "RAM":
         watts = float(part.total_power().W)
@@ -146,20 +173,45 @@ def _describe(part: Any) -> Component:
             detail=f"{watts:.3g} W assumed from the number of memory modules",
         )
     if kind == "CPU":
-        if part._mode == "intel_rapl":
-            return Component(name="cpu", provenance=Provenance.COUNTER, detail="RAPL package energy counters")
-        tdp_w = float(part._tdp)
-        load = part._mode == "cpu_load"
+        return _describe_cpu(part)
+    if kind == "GPU":
+        gpus = _gpus(part)
+        if not gpus:  # nvidia-smi is there, its driver is not
+            return None
+        counted = all(gpu._has_counter for gpu in gpus)
+        return Component(
+            name="gpu",
+            provenance=Provenance.COUNTER if counted else Provenance.SAMPLED,
+            detail=f"sum of {len(gpus)} GPUs, " + ("energy counters" if counted else "in part by power once a second"),
+        )
+    # Raspberry Pi: rails of its power chip, each read once a measurement
+    return Component(name=part.chip_part.lower(), provenance=Provenance.SAMPLED, detail=f"power sensor of {kind}")
+
+
+def _describe_cpu(part: Any) -> Component:
+    from codecarbon.core.cpu import DEFAULT_POWER_PER_CORE
+    from codecarbon.core.util import count_physical_cpus
+
+    if part._mode == "intel_rapl":
+        zones = " ".join(Path(counter.path).parent.name for counter in _counters(part))
+        return Component(
+            name="cpu", provenance=Provenance.COUNTER, detail=f"RAPL counters {zones}, which 'rapl' reads too"
+        )
+    tdp_w = float(part._tdp)
+    unknown = tdp_w == DEFAULT_POWER_PER_CORE * part._cpu_count * count_physical_cpus() or part._is_generic_tdp
+    rated = f"{part._model}, {'unknown to CodeCarbon and taken as' if unknown else 'rated'} {tdp_w:.3g} W"
+    if part._mode == "cpu_load":
         return Component(
             name="cpu",
-            provenance=Provenance.MODELLED if load else Provenance.CONSTANT,
-            static_w=tdp_w * _CPU_IDLE_SHARE if load else tdp_w,
+            provenance=Provenance.MODELLED,
+            static_w=tdp_w * _CPU_IDLE_SHARE,
             low_w=tdp_w * _CPU_IDLE_SHARE,
             high_w=tdp_w,
-            detail=f"{part._model}, rated {tdp_w:.3g} W" + (", scaled by the cube of the load" if load else ""),
+            detail=f"{rated}, scaled by the cube of the load",
         )
-    if kind == "GPU":
-        return Component(
-            name="gpu", provenance=Provenance.COUNTER, detail="sum of all NVIDIA GPUs by their energy counters"
-        )
-    return Component(name="cpu", provenance=Provenance.SAMPLED, detail=f"CodeCarbon {kind}")
+    return Component(
+        name="cpu",
+        provenance=Provenance.CONSTANT,
+        static_w=tdp_w * _CPU_CONSTANT_SHARE,
+        detail=f"{rated}, {_CPU_CONSTANT_SHARE:.0%} of it at any load",
+    )

@@ -50,9 +50,28 @@ def test_gpus_are_as_good_as_the_worst_of_them() -> None:
     [
         ([("rapl", parts(cpu=COUNTER, platform=COUNTER))], ["cpu by rapl", "platform by rapl"]),
         ([RAPL, ("psys", parts(cpu=MODELLED, platform=COUNTER))], ["cpu by rapl"]),
+        ([("psys", parts(platform=COUNTER))], []),
+        (
+            [("psys", parts(cpu=MODELLED, platform=COUNTER)), ("rapl", parts(cpu=COUNTER, platform=MODELLED))],
+            ["cpu by rapl", "platform by rapl"],
+        ),
+        (
+            [("rapl", parts(cpu=COUNTER, platform=COUNTER)), ("codecarbon", parts(cpu=MODELLED, ram=CONSTANT))],
+            ["cpu by rapl", "ram by codecarbon"],
+        ),
+        (
+            [("rapl", parts(cpu=COUNTER, ram=COUNTER, platform=COUNTER)), NVML],
+            ["cpu by rapl", "ram by rapl", "gpu:A by nvml", "gpu:B by nvml"],
+        ),
+        (
+            [("rapl", parts(cpu=COUNTER, ram=COUNTER, platform=COUNTER)), (*CODECARBON[:1], parts(cpu=MODELLED))],
+            ["cpu by rapl", "ram by rapl", "platform by rapl"],
+        ),
     ],
 )
-def test_the_rest_of_a_platform_only_fits_its_own_cpu(
+def test_the_rest_of_a_platform_only_fits_parts_of_its_own_meter(
     offers: list[tuple[str, list[Component]]], kept: list[str]
 ) -> None:
-    assert names(choose(offers).kept) == kept
+    choice = choose(offers)
+    assert names(choice.kept) == kept
+    assert len(choice.kept) + len(choice.checks) == sum(len(found) for _, found in offers)
