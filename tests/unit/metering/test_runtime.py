@@ -146,7 +146,7 @@ def handle_until_error(handle: AgentHandle) -> None:
 
 def test_the_handle_tells_what_the_meter_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUDITOR_REPLAY", raising=False)
-    with pytest.raises(MeterError, match="replay: set AUDITOR_REPLAY to the readings journal to replay"):
+    with pytest.raises(MeterError, match="replay: set AUDITOR_REPLAY to the readings journal"):
         handle_until_error(AgentHandle(["replay"], 0.1))
 
 
