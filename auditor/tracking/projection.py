@@ -159,7 +159,7 @@ def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str, ener
     energy, gain = statement["energy"], statement["gain"] or {}
     compute, carbon, cost = statement["compute"], statement["carbon"] or {}, statement["cost"] or {}
     figures: dict[str, Any] = {
-        "energy_j": uj_to_j(energy["search_uj"]),
+        "energy_j": None if energy["search_uj"] is None else uj_to_j(energy["search_uj"]),
         **{f"energy_{kind}_j": uj_to_j(uj) for kind, uj in sorted(energy_uj.items())},
         "energy_metered_j": uj_to_j(energy["metered_uj"]),
         "coverage": energy["coverage"],

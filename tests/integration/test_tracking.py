@@ -220,8 +220,8 @@ def test_studies_of_one_experiment_stay_apart(sqlite: str, tmp_path: Path) -> No
     first = made_study(tmp_path / "first")
     project(sqlite, first.path)
     second = made_study(tmp_path / "second", name="second")
-    text = second.study_yaml.read_text().replace(UUID, "11111111-0000-4000-8000-000000000000")
-    second.study_yaml.write_text(text)
+    for path in (second.study_yaml, *second.journals.iterdir()):
+        path.write_text(path.read_text().replace(UUID, "11111111-0000-4000-8000-000000000000"))
     assert project(sqlite, second.path) == len(TRIALS)
     assert len(runs_of(sqlite)) == 2 * (1 + len(TRIALS))
     assert len(children_of(sqlite)) == len(TRIALS)
