@@ -34,7 +34,7 @@ window.addEventListener("load", function () { setTimeout(function () {
 }, 500); });
 </script>"""
 _FRAME = """<!doctype html><body style="margin:0"><pre id="out"></pre>
-<iframe sandbox="allow-scripts" src="page.html" style="border:0;width:{width}px;height:7000px"></iframe>
+<iframe sandbox="allow-scripts" src="page.html" style="border:0;width:{width}px;height:9000px"></iframe>
 <script>window.addEventListener("message", function (event) {{
   document.getElementById("out").textContent = event.data;
 }});</script>"""
