@@ -17,6 +17,7 @@ from auditor.domain.errors import MeterError
 GPU_IS_LOST = 15
 """NVML's code for a GPU that fell off the bus."""
 
+_VARIABLE = "FAKE_NVML"
 _GPUS, _USERS = 8, 16
 
 
@@ -40,8 +41,6 @@ class _State(ctypes.Structure):
 
 class FakeNvml:
     """GPUs made up for a test: 50 W each at first, with an energy counter that stands still until it is set or runs.
-
-    One library serves a process for its whole life, so make one a test session and set its GPUs anew in each test.
 
     Args:
         folder: Where the library and its state are put.
@@ -73,14 +72,30 @@ class FakeNvml:
     def environment(self) -> dict[str, str]:
         """Variables under which another process finds these GPUs."""
         return {
-            "FAKE_NVML": str(self.state_file),
+            _VARIABLE: str(self.state_file),
             "LD_LIBRARY_PATH": f"{self._folder}:{os.environ.get('LD_LIBRARY_PATH', '')}",
             "PATH": f"{self._folder}:{os.environ['PATH']}",
         }
 
-    def load(self) -> None:
-        """Load the library into this process; it finds these GPUs while ``FAKE_NVML`` is set to :attr:`state_file`."""
-        ctypes.CDLL(str(self.library), mode=ctypes.RTLD_GLOBAL)
+    @contextlib.contextmanager
+    def loaded(self) -> Iterator[None]:
+        """Let ``pynvml`` of this process find these GPUs for a while, also where it has those of the machine."""
+        import pynvml
+
+        pointers = pynvml._nvmlGetFunctionPointer_cache
+        before, known = pynvml.nvmlLib, dict(pointers)
+        variable = os.environ.get(_VARIABLE)
+        pointers.clear()
+        pynvml.nvmlLib = ctypes.CDLL(str(self.library))
+        os.environ[_VARIABLE] = str(self.state_file)
+        try:
+            yield
+        finally:
+            os.environ.pop(_VARIABLE, None)
+            os.environ |= {} if variable is None else {_VARIABLE: variable}
+            pointers.clear()
+            pointers |= known
+            pynvml.nvmlLib = before
 
     def power(self, gpu: int, watts: float, *, runs: bool = False) -> None:
         """Power of a GPU from now on; with ``runs`` its energy counter grows with it."""

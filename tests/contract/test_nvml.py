@@ -21,27 +21,17 @@ from auditor.testing import FakeNvml, MeterContract
 from auditor.testing.nvml import GPU_IS_LOST
 from auditor_plugins.meters.nvml import NvmlMeter, _Gpu, _use
 
-_loaded: list[FakeNvml] = []
-
 
 @pytest.fixture
-def gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
-    """Two GPUs; one library a process, whose state is reset."""
+def gpus(tmp_path: Path) -> Iterator[FakeNvml]:
+    """Two GPUs of 50 W whose energy counter stands still."""
     if shutil.which("cc") is None:
         pytest.skip("the GPUs are a C library, and there is no C compiler")
-    if not _loaded:
-        _loaded.append(FakeNvml(tmp_path_factory.mktemp("nvml")))
-        _loaded[0].load()
-    fake = _loaded[0]
-    monkeypatch.setenv("FAKE_NVML", str(fake.state_file))
+    fake = FakeNvml(tmp_path)
     for gpu in (0, 1):
-        fake.fail(gpu, 0)
-        fake.mig(gpu, False)
-        fake.tells_users(gpu, True)
-        fake.users(gpu)
         fake.energy(gpu, 1000.0)
-        fake.power(gpu, 50)
-    return fake
+    with fake.loaded():
+        yield fake
 
 
 class TestCounters(MeterContract):
