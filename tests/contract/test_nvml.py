@@ -211,8 +211,8 @@ def test_a_gpu_lost_while_its_power_is_integrated_is_an_error(gpus: FakeNvml, me
         meter.read()
 
 
-def test_without_a_driver_it_says_so(gpus: FakeNvml, meter: NvmlMeter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FAKE_NVML")
+def test_without_a_driver_it_says_so(gpus: FakeNvml, meter: NvmlMeter) -> None:
+    del os.environ["FAKE_NVML"]
     with pytest.raises(MeterError, match="no NVIDIA driver answers"):
         meter.start(lambda: None, 1.0)
 
@@ -248,6 +248,27 @@ def test_energy_never_goes_back_while_its_power_changes(gpus: FakeNvml, meter: N
     thread.join()
     assert readings == sorted(readings)
     assert readings[-1] > readings[0]
+
+
+def test_the_gpus_of_the_machine_come_back(tmp_path: Path) -> None:
+    import pynvml
+
+    if shutil.which("cc") is None:
+        pytest.skip("the GPUs are a C library, and there is no C compiler")
+
+    def seen() -> list[str]:
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            return [str(error)]
+        return [
+            pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())
+        ]
+
+    before, fake = seen(), FakeNvml(tmp_path, gpus=3)
+    with fake.loaded():
+        assert seen() == fake.uuids
+    assert seen() == before
 
 
 def test_a_process_without_the_variable_is_not_disturbed(gpus: FakeNvml, tmp_path: Path) -> None:
