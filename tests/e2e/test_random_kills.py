@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -16,17 +17,18 @@ import pytest
 
 from auditor.metering.closing import read_study
 from auditor.metering.folder import StudyFolder
-from e2e.searches import SLOW_SPACE, auditor, finish, statement_of, wait_until
+from e2e.searches import SLOW_SPACE, auditor, finish, records, statement_of, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RUNS = int(os.environ.get("AUDITOR_KILLS", "1"))
 INTERVAL_S = 0.5
+MOST_TAKEOVER_S = 3.0
 CONFIG = f"""
 study: killed
 space: slow_space:space
 search: {{sampler: random, pruner: none}}
-budget: {{trials: 3}}
+budget: {{trials: 4}}
 resources: {{workers: 2, retries: 5}}
 training: {{max_epochs: 4}}
 metering: {{interval_s: {INTERVAL_S}}}
@@ -66,6 +68,13 @@ def kill(pids: list[int]) -> None:
             continue
 
 
+def assert_one_interval_missing_at_most(folder: Path, at_ns: int) -> None:
+    """Who was on the books at some time was so up to one interval before it, and one more on a busy machine."""
+    told_ns = [reading["t"] for _, readings in records(folder, "readings") for reading in readings if "e" in reading]
+    last_ns = max((t_ns for t_ns in told_ns if t_ns <= at_ns), default=0)
+    assert last_ns >= at_ns - 2 * INTERVAL_S * 1e9, f"{(at_ns - last_ns) / 1e9:.2f} s before the kill are missing"
+
+
 @pytest.mark.parametrize("run", range(RUNS))
 @pytest.mark.parametrize("target", TITLES)
 def test_after_a_kill_the_books_are_right_and_the_study_goes_on(
@@ -78,9 +87,10 @@ def test_after_a_kill_the_books_are_right_and_the_study_goes_on(
     process = auditor("search", "killed.yaml", cwd=tmp_path)
     try:
         wait_until(lambda: list(folder.glob("journal/readings-*.jsonl")), "a first reading")
-        time.sleep(moment.uniform(0, 10))
-        victims = belonging(runtime_dir, TITLES[target])
-        killed_s = time.time()
+        wait_until(lambda: belonging(runtime_dir, TITLES[target]), f"a process of the {target}")
+        time.sleep(moment.uniform(0, 6))
+        victims = wait_until(lambda: belonging(runtime_dir, TITLES[target]), f"a process of the {target} to kill")
+        killed_ns = time.monotonic_ns()
         kill(victims if target in {"everything", "worker"} else victims[:1])
         try:
             output, _ = process.communicate(timeout=120)
@@ -93,21 +103,30 @@ def test_after_a_kill_the_books_are_right_and_the_study_goes_on(
             assert last.startswith("error: ") or by_ray, output
         ours = ("ray::Worker", "ray::Coordinator", "auditor.cli")  # Ray's own agents live on for some time
         wait_until(lambda: not belonging(runtime_dir, ours), "its processes to end", timeout_s=60)
+        assert_one_interval_missing_at_most(folder, killed_ns)
         record, _ = read_study(folder)
         assert record.books.residual_uj == 0
-        if target in {"driver", "everything"} and victims:  # books up to one interval before
-            last_s = max((w.end_ns for w in record.books.windows), default=0) / 1e9
-            assert last_s > killed_s - 2 * INTERVAL_S - 0.5
         for _ in range(2):
             if process.returncode != 0:
                 process = auditor("search", "killed.yaml", cwd=tmp_path)
                 output, _ = process.communicate(timeout=180)
         assert process.returncode == 0, output
         statement = statement_of(folder)
-        assert statement["trials"]["complete"] == statement["trials"]["total"] == 3
+        assert statement["trials"]["complete"] == statement["trials"]["total"] == 4
         assert statement["energy"]["residual_uj"] == 0
-        codes = {finding["code"] for finding in statement["findings"]}
-        assert statement["energy"]["coverage"] >= 0.99 or "meter-gap" in codes
+        gaps_s = [
+            float(found[1])
+            for finding in statement["findings"]
+            if finding["code"] == "meter-gap"
+            and (found := re.search(r"No reading of node \S+ for (\S+) s", finding["message"]))
+        ]
+        coverage = statement["energy"]["coverage"]
+        if target == "agent" and gaps_s:  # the agent that takes over has to start its meters first
+            assert coverage < 1
+            assert sum(gaps_s) <= MOST_TAKEOVER_S + 2 * INTERVAL_S
+        else:
+            assert not gaps_s
+            assert coverage >= 0.99
         assert "verified" in finish(auditor("verify", str(folder), cwd=tmp_path))
         before = {name: (folder / name).read_bytes() for name in ("statement.json", "ledger.parquet", "manifest.json")}
         finish(auditor("search", "killed.yaml", cwd=tmp_path))  # nothing left to do: the books are closed again
