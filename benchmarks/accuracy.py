@@ -51,8 +51,10 @@ def main() -> None:
 
     print("Error per phase by length of interval and phase, every assumption kept:\n")
     print(grid(AS_ASSUMED, seeds))
-    print("\nThe same of a GPU, whose energy is split over phases by time:\n")
+    print("\nThe same of a GPU, whose energy is split over phases by time and fitted power:\n")
     print(grid(GPU, seeds, GPU_COMPONENT))
+    print("\nThe same with meter noise of 5 % an interval:\n")
+    print(grid(replace(GPU, noise=0.05), seeds, GPU_COMPONENT))
     print("\nBy violated assumption, intervals of 1 s; per process / per phase / worst account:\n")
     print(by_assumption(ASSUMPTIONS, seeds))
     draw(arguments.plot, seeds)
@@ -109,7 +111,7 @@ def draw(path: Path, seeds: Sequence[int]) -> None:
         "validation +20 % watts": (ASSUMPTIONS["validation draws 20 % more watts"], None),
         "cubic CPU model": (ASSUMPTIONS["cubic CPU model (CodeCarbon)"], None),
         "noise 5 %": (ASSUMPTIONS["meter noise 5 % an interval"], None),
-        "GPU, split by time": (GPU, GPU_COMPONENT),
+        "GPU, fitted power": (GPU, GPU_COMPONENT),
     }
     with plt.rc_context({"svg.hashsalt": "nas-auditor", "svg.fonttype": "none", "font.size": 9}):
         figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")

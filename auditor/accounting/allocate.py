@@ -4,7 +4,7 @@ Per interval and component with metered energy E over dt: the static part S = mi
 reserved (policy ``reserved``) or to idle (``direct``); the dynamic part D = E - S goes by usage: CPU time of process
 trees, resident bytes, device time of a GPU; where the readings record none, by reservation. The activity's share is
 split over its phases: what was reserved by time, since a reservation is held whatever the process does; dynamic CPU
-energy by the process's own CPU time, or by time where it used none. Everything is integer microjoules by largest
+energy by the process's own CPU time, or by time where it used none; of a GPU by time and fitted power. Everything is integer microjoules by largest
 remainder, so the charges of an interval sum to it exactly.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.accounting.apportion import apportion
+from auditor.accounting.phases import power_weights
 from auditor.accounting.reservations import Reservations, reservations_of
 from auditor.accounting.segments import Segments, account_at, cut
 from auditor.accounting.trace import ComponentTrace, NodeTrace
@@ -49,7 +50,7 @@ class Charges:
         by_policy: Microjoules by account under each policy, ``(a,)``; the columns are those of the policy asked for.
         cpu_us: CPU microseconds that processes themselves used while they worked for each account, ``(a,)``.
         shared_by_lease_uj: Energy of GPUs that several held at once and whose driver told no usage, by component.
-        phases_by_time_uj: GPU energy of intervals in which its user worked for several accounts, by component.
+        phases_fitted_uj: GPU energy of intervals in which its user worked for several accounts, by component.
     """
 
     interval: Int64
@@ -60,7 +61,7 @@ class Charges:
     by_policy: Mapping[Policy, Int64]
     cpu_us: Int64
     shared_by_lease_uj: Mapping[str, int] = field(default_factory=dict)
-    phases_by_time_uj: Mapping[str, int] = field(default_factory=dict)
+    phases_fitted_uj: Mapping[str, int] = field(default_factory=dict)
 
 
 def allocate(trace: NodeTrace, policy: Policy = Policy.RESERVED, segments: Segments | None = None) -> Charges:
@@ -91,7 +92,7 @@ class _Posting:
     def __init__(self) -> None:
         self._rows: list[tuple[Int64, Int64, Int64, Int64]] = []
 
-    def add(self, interval: Int64, component: int, account: Int64 | int, energy: Int64) -> None:
+    def add(self, component: int, interval: Int64, account: Int64 | int, energy: Int64) -> None:
         keep = energy > 0
         accounts = np.broadcast_to(np.asarray(account, dtype=np.int64), energy.shape)
         self._rows.append(
@@ -118,7 +119,7 @@ class _Allocation:
         self._dynamic = _Posting()
         self._static = {policy: _Posting() for policy in Policy}
         self._shared_by_lease: dict[str, int] = {}
-        self._phases_by_time: dict[str, int] = {}
+        self._phases_fitted: dict[str, int] = {}
 
     def charge(self, number: int, component: ComponentTrace) -> None:
         """Charge all intervals of a component."""
@@ -126,7 +127,7 @@ class _Allocation:
         if (energy < 0).any():
             raise ValueError(f"{component.name} on {self._trace.node}: cumulative energy decreases")
         if not component.attributable:
-            self._dynamic.add(self._intervals, number, self._unexplained, energy)
+            self._dynamic.add(number, self._intervals, self._unexplained, energy)
             return
         usage = usage_of(self._trace, component)
         slots = reservations_of(self._trace, self._segments, component)
@@ -134,8 +135,8 @@ class _Allocation:
             static = energy
         else:
             static = np.minimum(energy, np.rint((component.static_w or 0.0) * self._duration_us).astype(np.int64))
-        self._by_reservation(self._static[Policy.RESERVED], number, static, slots)
-        self._static[Policy.DIRECT].add(self._intervals, number, self._idle, static)
+        self._static[Policy.RESERVED].add(number, *self._by_reservation(static, slots))
+        self._static[Policy.DIRECT].add(number, self._intervals, self._idle, static)
         dynamic = energy - static
         if component.kind == "cpu" and usage is not None:
             self._by_usage(number, component, dynamic, usage)
@@ -166,13 +167,16 @@ class _Allocation:
             by_policy=sums,
             cpu_us=cpu_us,
             shared_by_lease_uj=self._shared_by_lease,
-            phases_by_time_uj=self._phases_by_time,
+            phases_fitted_uj=self._phases_fitted,
         )
 
     def _by_reservation(
-        self, posting: _Posting, number: int, energy: Int64, slots: Reservations, *, leases_first: bool = False
-    ) -> None:
-        """Split by slot-time; with ``leases_first`` what nobody reserved counts only where nobody reserved anything."""
+        self, energy: Int64, slots: Reservations, *, leases_first: bool = False
+    ) -> tuple[Int64, Int64, Int64]:
+        """Interval, account and share of each segment and then of others, split by slot-time.
+
+        With ``leases_first`` what nobody reserved counts only where nobody reserved anything.
+        """
         holder, idle = slots.holder, slots.idle
         if leases_first:
             leased = slots.reserved > 0
@@ -186,27 +190,29 @@ class _Allocation:
         account = np.concatenate(
             [self._segments.account, *(payer * everywhere for payer in payers), self._idle * everywhere]
         )
-        posting.add(group, number, account, apportion(energy, group, weight, account))
+        return group, account, apportion(energy, group, weight, account)
 
     def _by_lease(
         self, number: int, component: ComponentTrace, energy: Int64, slots: Reservations, usage: UsageRows | None
     ) -> None:
         """Dynamic energy whose users nobody tells: to who holds a lease, all of it where static power is known."""
-        self._by_reservation(
-            self._dynamic,
-            number,
-            energy,
-            slots,
-            leases_first=component.kind == "gpu" and component.static_w is not None,
-        )
-        if component.kind == "gpu":
-            held = slots.segment > 0
-            pairs = np.unique(np.stack([self._segments.interval[held], self._segments.activity[held]], axis=1), axis=0)
-            several = np.bincount(pairs[:, 0], minlength=len(energy)) > 1
-            if usage is not None:  # known that nobody computed: the split of a lease is right then
-                several &= ~usage.known
-            if (shared := int(energy[several].sum())) > 0:
-                self._shared_by_lease[component.name] = shared
+        if component.kind != "gpu":
+            self._dynamic.add(number, *self._by_reservation(energy, slots))
+            return
+        interval, account, shares = self._by_reservation(energy, slots, leases_first=component.static_w is not None)
+        segments = len(slots.segment)
+        cells, cell = self._cells()
+        totals = np.zeros(len(cells), dtype=np.int64)
+        np.add.at(totals, cell, shares[:segments])
+        shares[:segments] = self._by_power(component, cell, totals)
+        self._dynamic.add(number, interval, account, shares)
+        held = slots.segment > 0
+        pairs = np.unique(np.stack([self._segments.interval[held], self._segments.activity[held]], axis=1), axis=0)
+        several = np.bincount(pairs[:, 0], minlength=len(energy)) > 1
+        if usage is not None:  # known that nobody computed: the split of a lease is right then
+            several &= ~usage.known
+        if (shared := int(energy[several].sum())) > 0:
+            self._shared_by_lease[component.name] = shared
 
     def _by_usage(self, number: int, component: ComponentTrace, energy: Int64, usage: UsageRows) -> None:
         """Split by usage; where nobody used anything it is unexplained."""
@@ -217,32 +223,53 @@ class _Allocation:
         rank = np.concatenate([usage.activity, np.repeat([activities, activities + 1], intervals)])
         shares = apportion(energy, group, weight, rank)
         rows = len(usage.interval)
-        self._dynamic.add(self._intervals, number, self._foreign, shares[rows : rows + intervals])
-        self._dynamic.add(self._intervals, number, self._unexplained, shares[rows + intervals :])
+        self._dynamic.add(number, self._intervals, self._foreign, shares[rows : rows + intervals])
+        self._dynamic.add(number, self._intervals, self._unexplained, shares[rows + intervals :])
         self._over_phases(number, component, usage, shares[:rows])
+
+    def _cells(self) -> tuple[Int64, Int64]:
+        """What activities did in an interval: all such cells in order of interval and activity, and each segment's."""
+        cells, cell = np.unique(
+            self._segments.interval * len(self._trace.activities) + self._segments.activity, return_inverse=True
+        )
+        return cells, cell
 
     def _over_phases(self, number: int, component: ComponentTrace, usage: UsageRows, shares: Int64) -> None:
         """Split each activity's share of an interval over the accounts it worked for meanwhile."""
         segments, activities = self._segments, len(self._trace.activities)
-        cells, cell = np.unique(segments.interval * activities + segments.activity, return_inverse=True)
+        cells, cell = self._cells()
         own, time, totals = (np.zeros(len(cells), dtype=np.int64) for _ in range(3))
         np.add.at(own, cell, segments.own_us)
         np.add.at(time, cell, segments.duration_us)
         by_own = (own > 0) if component.kind == "cpu" else np.zeros(len(cells), dtype=bool)
-        weight = np.where(by_own[cell], segments.own_us, segments.duration_us)
         splittable = by_own | (time > 0)
         wanted = usage.interval * activities + usage.activity
         place = np.minimum(np.searchsorted(cells, wanted), max(0, len(cells) - 1))
         found = (cells[place] == wanted) & splittable[place] if len(cells) else np.zeros(len(wanted), dtype=bool)
         totals[place[found]] = shares[found]
-        split = apportion(totals, cell, weight, segments.account)
-        self._dynamic.add(segments.interval, number, segments.account, split)
         if component.kind == "gpu":
-            several = np.bincount(cell[segments.duration_us > 0], minlength=len(cells)) > 1
-            if (by_time := int(totals[several].sum())) > 0:
-                self._phases_by_time[component.name] = by_time
+            split = self._by_power(component, cell, totals)
+        else:
+            weight = np.where(by_own[cell], segments.own_us, segments.duration_us)
+            split = apportion(totals, cell, weight, segments.account)
+        self._dynamic.add(number, segments.interval, segments.account, split)
         for row in np.flatnonzero(~found & (shares > 0)).tolist():  # used something outside its life
             at = int(usage.interval[row])
             activity = self._trace.activities[int(usage.activity[row])]
             account = account_at(activity, self._trace.t_ns[at + 1 : at + 2])[0]
-            self._dynamic.add(usage.interval[row : row + 1], number, self._index[account], shares[row : row + 1])
+            self._dynamic.add(number, usage.interval[row : row + 1], self._index[account], shares[row : row + 1])
+
+    def _by_power(self, component: ComponentTrace, cell: Int64, totals: Int64) -> Int64:
+        """Split what an activity used of a GPU in an interval by time and the power of its phases."""
+        segments = self._segments
+        several = np.bincount(cell[segments.duration_us > 0], minlength=len(totals)) > 1
+        weight = segments.duration_us
+        if (fitted := int(totals[several].sum())) > 0:
+            self._phases_fitted[component.name] = self._phases_fitted.get(component.name, 0) + fitted
+            power = power_weights(
+                cell, segments.activity, segments.account, segments.duration_us, totals, segments.accounts
+            )
+            weighed, any_weight = weight * power, np.zeros(len(totals), dtype=np.int64)
+            np.add.at(any_weight, cell, weighed)
+            weight = np.where(any_weight[cell] > 0, weighed, weight)
+        return apportion(totals, cell, weight, segments.account)

@@ -110,14 +110,14 @@ def _sums(charges: Sequence[Charges], amounts: Sequence[Int64]) -> dict[str, int
 def _attribution(traces: Sequence[NodeTrace], charges: Sequence[Charges]) -> list[Finding]:
     """What the readings did not tell about who used the energy."""
     shared: dict[str, int] = {}
-    by_time: dict[str, int] = {}
+    fitted: dict[str, int] = {}
     unattributable: dict[str, int] = {}
     unexplained_uj = 0
     for trace, part in zip(traces, charges, strict=True):
         for name, energy in part.shared_by_lease_uj.items():
             shared[name] = shared.get(name, 0) + energy
-        for name, energy in part.phases_by_time_uj.items():
-            by_time[name] = by_time.get(name, 0) + energy
+        for name, energy in part.phases_fitted_uj.items():
+            fitted[name] = fitted.get(name, 0) + energy
         for number, component in enumerate(trace.components):
             if not component.attributable:
                 energy = int(part.energy_uj[part.component == number].sum())
@@ -136,12 +136,13 @@ def _attribution(traces: Sequence[NodeTrace], charges: Sequence[Charges]) -> lis
     ]
     found += [
         Finding(
-            code="gpu-phases-by-time",
+            code="gpu-phases-fitted",
             severity=Severity.INFO,
             message=f"{uj_to_j(energy):.3g} J of {name} lie in intervals in which a process worked for several phases: "
-            "they are split by time, so what a phase shorter than 5 intervals used is modelled.",
+            "they are split by time and by the power of each phase that fits the intervals so far best (least "
+            "squares), which is modelled.",
         )
-        for name, energy in sorted(by_time.items())
+        for name, energy in sorted(fitted.items())
     ]
     found += [
         Finding(

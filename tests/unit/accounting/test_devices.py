@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from auditor.accounting.allocate import Policy, allocate
+from auditor.accounting.allocate import Charges, Policy, allocate
 from auditor.accounting.trace import ActivityTrace, ComponentTrace
 from unit.accounting.traces import IDLE, UNEXPLAINED, J, S, activity, component, joules, ns, sums, trace
 
@@ -75,12 +75,43 @@ def test_mig_instances_are_unexplained() -> None:
     assert joules(trace([0, 1], split, on("p", T0, {A: 1}), gpus=1)) == {UNEXPLAINED: 100}
 
 
-def test_phases_on_a_gpu_are_split_by_time_and_that_is_noted() -> None:
+def test_phases_on_a_gpu_are_split_by_time_where_nothing_tells_their_power_and_that_is_noted() -> None:
     worker = on("p", f"{T0}/setup", {A: 1}, {A: [0, 1]})
     worker = replace(worker, mark_ns=ns([0.25]), mark_cpu_ns=ns([0]), mark_account=(f"{T0}/train",))
     charges = allocate(trace([0, 1], gpu(A, [0, 100], 0, [0, 0]), worker, gpus=1))
     assert {k: v / J for k, v in sums(charges).items()} == {f"{T0}/setup": 25, f"{T0}/train": 75}
-    assert charges.phases_by_time_uj == {A: 100 * J}
+    assert charges.phases_fitted_uj == {A: 100 * J}
+
+
+def of_interval(charges: Charges, interval: int) -> dict[str, float]:
+    rows = zip(charges.interval.tolist(), charges.account.tolist(), charges.energy_uj.tolist(), strict=True)
+    return {charges.accounts[account]: energy / J for i, account, energy in rows if i == interval}
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["usage", "lease"])
+def test_phases_on_a_gpu_are_split_by_the_power_that_their_mixtures_tell(tells: bool) -> None:
+    """Validation takes 10 to 70 % of an interval of a second at 20 W, training the rest at 220 W."""
+    shares = [0.1, 0.5, 0.3, 0.7, 0.2, 0.6, 0.4, 0.1]
+    energy = np.cumsum([0.0, *(20 * v + 220 * (1 - v) for v in shares)]).tolist()
+    times = list(range(len(energy)))
+    worker = on("p", f"{T0}/train", {A: 1}, {A: times} if tells else None)
+    marks = [(second + 1 - v, "validate") for second, v in enumerate(shares)]
+    marks += [(float(second), "train") for second in times[1:-1]]
+    marks.sort()
+    worker = replace(
+        worker,
+        tree_ns=ns([0] * len(times)),
+        own_ns=ns([0] * len(times)),
+        mark_ns=ns([t for t, _ in marks]),
+        mark_cpu_ns=ns([0] * len(marks)),
+        mark_account=tuple(f"{T0}/{phase}" for _, phase in marks),
+    )
+    node = trace(times, gpu(A, energy, 0, [0] * len(times) if tells else None), worker, gpus=1)
+    charges = allocate(node)
+    assert of_interval(charges, 7) == pytest.approx({f"{T0}/train": 198, f"{T0}/validate": 2}, rel=0.01)
+    by_time = {f"{T0}/train": 180, f"{T0}/validate": 20}  # one interval tells nothing
+    assert of_interval(charges, 0) == pytest.approx(by_time)
+    assert charges.phases_fitted_uj == {A: round(energy[-1] * J)}
 
 
 def test_memory_goes_by_resident_bytes_and_its_static_part_by_slots() -> None:
