@@ -4,8 +4,8 @@ Per interval and component with metered energy E over dt: the static part S = mi
 reserved (policy ``reserved``) or to idle (``direct``); the dynamic part D = E - S goes by usage: CPU time of process
 trees, resident bytes, device time of a GPU; where the readings record none, by reservation. The activity's share is
 split over its phases: what was reserved by time, since a reservation is held whatever the process does; dynamic CPU
-energy by the process's own CPU time, or by time where it used none; of a GPU by time and fitted power. Everything is integer microjoules by largest
-remainder, so the charges of an interval sum to it exactly.
+energy by the process's own CPU time, or by time where it used none; of a GPU by time and fitted power. Everything is
+integer microjoules by largest remainder, so the charges of an interval sum to it exactly.
 """
 
 from __future__ import annotations
