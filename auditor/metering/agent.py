@@ -23,6 +23,7 @@ import msgspec
 from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import AuditorError, JournalError, MeterError
 from auditor.metering.activity import make_header, open_journal
+from auditor.metering.devices import DeviceTime
 from auditor.metering.journal import JournalWriter
 from auditor.metering.memory import TreeMemory, node_used_bytes
 from auditor.metering.meters import WINDOW_S, Calibration, Metering
@@ -54,9 +55,9 @@ class Agent:
         self._interval_s = interval_s
         self._usage = TreeUsage()
         self._memory = TreeMemory()
+        self._devices = DeviceTime(self._usage)
         self._calibration: Calibration | None = None
         self._static: list[StaticRecord] = []
-        self._device_ns: dict[str, dict[int, tuple[str, int]]] = {}
         self._writers: dict[str, JournalWriter] = {}
         self._studies: dict[str, set[str]] = {}  # journal folder -> process keys already introduced there
         self._processes: dict[str, Registration] = {}
@@ -105,8 +106,6 @@ class Agent:
                 if self._nudged:
                     self._nudged = False
                     self._read_now(self_paced)
-                    with self._lock:
-                        self._dismiss_withdrawn()
                     continue
                 now_s = time.monotonic()
                 if not self.ticked.is_set() and now_s - started_s > FIRST_READING_S:
@@ -140,7 +139,7 @@ class Agent:
         self._wake.put(None)
 
     def nudge(self, *_: object) -> None:
-        """Take a reading and look for withdrawn registrations now."""
+        """Take a reading now."""
         self._nudged = True
         self._wake.put(None)
 
@@ -164,12 +163,19 @@ class Agent:
             self.stop()
 
     def _tick(self) -> None:
-        self._welcome(registrations(self._processes))
+        registered = registrations(self._processes)
+        self._welcome(registered)
         energy = self._metering.read()
         t_ns = time.monotonic_ns()
         usage = dict(self._usage.sample())
         reading = Reading(
-            t=t_ns, e=energy, u=usage, b=busy_ns(), g=self._devices(), m=self._held_memory(), z=suspended_ns()
+            t=t_ns,
+            e=energy,
+            u=usage,
+            b=busy_ns(),
+            g=self._devices.read(self._metering.process_ns()),
+            m=self._held_memory(),
+            z=suspended_ns(),
         )
         dead = [key for key, p in self._processes.items() if self._usage.start_ticks(p.pid) != p.start]
         own_ns = time.process_time_ns()
@@ -185,6 +191,7 @@ class Agent:
         for key in dead:
             if key in self._processes:
                 self._dismiss(key)
+        self._dismiss_withdrawn(registered)
         if len(self._processes) > 0:
             self.last_alive_s = time.monotonic()
         self.last_tick_s = time.monotonic()
@@ -198,25 +205,6 @@ class Agent:
                     continue
                 self._processes[key] = registration
                 self._usage.register(key, registration.pid, registration.cpu_ns)
-
-    def _devices(self) -> dict[str, dict[str, int]]:
-        """Device time by component and process tree; what is no tree's goes under the empty key.
-
-        A driver that names processes nobody can see here (another PID namespace) tells nothing.
-        """
-        found: dict[str, dict[str, int]] = {}
-        for name, by_pid in self._metering.process_ns().items():
-            if by_pid and not any(Path(f"/proc/{pid}").exists() for pid in by_pid) and not self._device_ns.get(name):
-                continue
-            trees = self._device_ns.setdefault(name, {})
-            for pid, used_ns in by_pid.items():
-                trees.setdefault(pid, ("", 0))
-                owner = self._usage.owner(pid) or trees[pid][0]  # a process that ended stays with who started it
-                trees[pid] = (owner, used_ns)
-            found[name] = {"": 0}
-            for owner, used_ns in trees.values():
-                found[name][owner] = found[name].get(owner, 0) + used_ns
-        return found
 
     def _held_memory(self) -> dict[str, int]:
         if not self._metering.wants_memory:
@@ -268,9 +256,8 @@ class Agent:
         except JournalError as error:  # one study's folder is gone or full: the others go on, and this one when it can
             print(error, file=sys.stderr, flush=True)  # noqa: T201 - the agent's log
 
-    def _dismiss_withdrawn(self) -> None:
+    def _dismiss_withdrawn(self, registered: Mapping[str, Registration]) -> None:
         """Let go of processes whose registration was taken back, and close the journals nobody needs any more."""
-        registered = registrations()
         for key in [key for key in self._processes if key not in registered]:
             self._dismiss(key)
         needed = {process.journal_dir for process in self._processes.values()}

@@ -153,6 +153,10 @@ class TreeUsage:
         known = self._known.get(pid)
         return None if known is None else known.owner
 
+    def lives(self, pid: int) -> bool:
+        """Whether a process was there at the last sample."""
+        return pid in self._known
+
     def start_ticks(self, pid: int) -> int | None:
         """Start time of a process of a tree in clock ticks since boot; ``None``: it was gone at the last sample."""
         known = self._known.get(pid)

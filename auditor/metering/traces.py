@@ -200,9 +200,7 @@ def _trace(
         cpu_slots=part.node.cpu_slots if part.node else 1.0,
         gpu_slots=part.node.gpu_slots if part.node else 0.0,
         busy_ns=None if None in busy else np.maximum.accumulate(np.array(busy, dtype=np.int64)),
-        others_bytes=np.array([r.m[""] for r in readings], dtype=np.int64)
-        if all("" in r.m for r in readings)
-        else None,
+        others_bytes=_memory_of_others(readings),
         components=tuple(trace for record, trace in components if not record.check),
         checks=tuple(trace for record, trace in components if record.check),
         activities=tuple(activities),
@@ -231,9 +229,7 @@ def _component(part: Readings, record: ComponentRecord, findings: list[Finding])
         name=record.name,
         energy_uj=np.maximum.accumulate(energy_uj),
         static_w=calibrated.static_w if calibrated else record.static_w,
-        static_source="calibrated"
-        if calibrated
-        else record.static_source or ("" if record.static_w is None else "model"),
+        static_source=_static_source(record, calibrated),
         meter=record.meter,
         provenance=_provenance(record.provenance),
         low_w=record.low_w,
