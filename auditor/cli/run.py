@@ -68,6 +68,7 @@ def report(
     from auditor.accounting.allocate import Policy
     from auditor.metering.closing import StudyReader
     from auditor.metering.folder import StudyFolder, statement_bytes
+    from auditor.search.contradictions import contradictions
     from auditor.search.publish import close_study
 
     if policy is not None and policy not in list(Policy):
@@ -77,6 +78,8 @@ def report(
     reader.refresh()
     stored = str(reader.file.config.get("metering", {}).get("policy", Policy.RESERVED.value))
     statement = close_study(reader, parameters, policy or stored).statement
+    if against := contradictions(reader.folder, statement):
+        statement = close_study(reader, parameters, policy or stored, against=against).statement
     if html is not None:
         from auditor.reporting import render_html
 
@@ -90,6 +93,8 @@ def report(
     if Path("-") not in (html, markdown, json_file):
         _show(Console(), statement)
     _check_balance(statement)
+    for finding in against:
+        raise IntegrityError(finding.message)
 
 
 def write_example(path: Path) -> None:

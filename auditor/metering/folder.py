@@ -122,16 +122,19 @@ class StudyFolder:
         """Write ``statement.json``."""
         write_atomically(self.statement, statement_bytes(statement))
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of every file of the study, by its name within the folder, sorted.
+    def digests(self, within: Path | None = None) -> dict[str, str]:
+        """SHA-256 of every file of the study, by its name within the study folder, sorted.
 
         The manifest itself and hidden files (the lock, files half written) are none of them.
+
+        Args:
+            within: Only files in this folder of it.
 
         Raises:
             OSError: a file can't be read.
         """
         found = {}
-        for path in self.path.rglob("*"):
+        for path in (within or self.path).rglob("*"):
             name = path.relative_to(self.path)
             if path.is_file() and path != self.manifest and not any(part.startswith(".") for part in name.parts):
                 with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.accounting.allocate import Policy
 from auditor.accounting.books import Ledger
 from auditor.domain.parameters import Parameters
-from auditor.domain.study import StudyRecord
+from auditor.domain.study import Finding, StudyRecord
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder, write_atomically
 from auditor.reporting import render_html
@@ -36,7 +37,14 @@ class ClosedStudy:
     statement: dict[str, Any]
 
 
-def close_study(reader: StudyReader, parameters: Parameters, policy: str, *, auditor: str | None = None) -> ClosedStudy:
+def close_study(
+    reader: StudyReader,
+    parameters: Parameters,
+    policy: str,
+    *,
+    auditor: str | None = None,
+    against: Sequence[Finding] = (),
+) -> ClosedStudy:
     """Close the books of a study that was read, and state its figures; nothing is written.
 
     Args:
@@ -44,8 +52,10 @@ def close_study(reader: StudyReader, parameters: Parameters, policy: str, *, aud
         parameters: Factors, prices and worth.
         policy: How static energy is shared.
         auditor: Version to name in the statement; the installed one where not given.
+        against: Findings on the folder itself.
     """
     record, ledger = reader.close(Policy(policy))
+    record = replace(record, findings=(*record.findings, *against))
     statement = build_statement(record, parameters, version=auditor or version("nas-auditor"))
     return ClosedStudy(record=record, ledger=ledger, statement=statement)
 

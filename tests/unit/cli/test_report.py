@@ -10,7 +10,9 @@ import pytest
 
 from auditor.cli import app
 from auditor.domain.errors import AuditorError
+from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
+from auditor.search.publish import publish
 from studies import made_study
 from unit.cli.test_app import Answer
 
@@ -222,3 +224,56 @@ def test_books_that_do_not_balance_are_exit_3(report: Run, monkeypatch: pytest.M
     assert answer.code == 3
     assert answer.complaint == "the books don't balance: metered less charged is 7 uJ, expected 0"
     assert AuditorError.exit_code == 1
+
+
+class TestAPublishedStudy:
+    @pytest.fixture
+    def published(self, study: StudyFolder) -> StudyFolder:
+        publish(study, Parameters(), "reserved")
+        return study
+
+    def test_as_it_was_published(self, report: Run, published: StudyFolder) -> None:
+        read = statement(report("--json", "-", "--policy", "direct", "--pue", "1.5"))
+        assert read["measurement"]["grade"] != "contradicted"
+
+    def test_a_changed_journal_contradicts_the_books(self, report: Run, published: StudyFolder) -> None:
+        path = next(published.journals.glob("readings-*.jsonl"))
+        path.write_text(path.read_text().replace("16000000", "16000001", 1))
+        answer = report("--json", "out.json")
+        said = f"journal/{path.name} has another SHA-256 than manifest.json lists"
+        assert answer.code == 3
+        assert answer.complaint.startswith(said)
+        assert "contradict each other" in answer.out
+        measurement = json.loads(Path("out.json").read_text())["measurement"]
+        assert (measurement["grade"], measurement["reasons"][0].startswith(said)) == ("contradicted", True)
+
+    def test_a_missing_journal_contradicts_the_books(self, report: Run, published: StudyFolder) -> None:
+        path = next(published.journals.glob("marks-*.jsonl"))
+        path.unlink()
+        answer = report()
+        assert (answer.code, answer.complaint.split(":")[0]) == (3, f"journal/{path.name} is not there")
+
+    def test_a_changed_statement_contradicts_the_books(self, report: Run, published: StudyFolder) -> None:
+        text = published.statement.read_text()
+        published.statement.write_text(text.replace('"metered_uj": 288000000', '"metered_uj": 188000000'))
+        answer = report()
+        assert (answer.code, answer.complaint) == (
+            3,
+            "energy.metered_uj: statement.json says 188000000 uJ, the journals give 288000000 uJ.",
+        )
+        assert "contradict each other" in answer.out
+
+    def test_a_search_that_went_on_contradicts_nothing(self, report: Run, published: StudyFolder) -> None:
+        path = next(published.journals.glob("marks-*.jsonl"))
+        (published.journals / "marks-other-1-1.jsonl").write_text(path.read_text().splitlines()[0] + "\n")
+        assert report().code == 0
+
+    def test_a_statement_of_another_version_contradicts_nothing(self, report: Run, published: StudyFolder) -> None:
+        text = published.statement.read_text().replace('"metered_uj": 288000000', '"metered_uj": 188000000')
+        published.statement.write_text(re.sub(r'"auditor": "[^"]+"', '"auditor": "0.0.1"', text))
+        assert report().code == 0
+
+    @pytest.mark.parametrize("damage", ["", "[]", "{", '{"sha256": 3}'])
+    def test_a_manifest_that_is_none_says_nothing(self, report: Run, published: StudyFolder, damage: str) -> None:
+        published.manifest.write_text(damage)
+        assert report().code == 0
