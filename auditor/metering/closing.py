@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,14 +104,18 @@ class StudyReader:
         """Seconds the study ran so far, over all its sessions."""
         return sum(max(0, s.end_ns - s.begin_ns) for s in self._timeline().sessions()) / NS_PER_S
 
-    def wait_for_agent(self, timeout_s: float) -> bool:
-        """Wait until the agent of this node has closed its journal; ``False`` where it did not in time."""
+    def wait_for_agents(self, places: Collection[tuple[str, str]], timeout_s: float) -> bool:
+        """Wait until the agents of some nodes have closed their journals; ``False`` where they did not in time.
+
+        Args:
+            places: Name and boot of each node.
+            timeout_s: Seconds to wait.
+        """
         until_s = time.monotonic() + timeout_s
-        place = (node_name(), boot_id())
         while True:
             self.refresh()
-            newest = [p for p in self._of(Readings) if (p.header.node, p.header.boot) == place][-1:]
-            if all(part.closed is not None for part in newest):
+            newest = {(p.header.node, p.header.boot): p for p in self._of(Readings)}
+            if all(newest[place].closed is not None for place in places if place in newest):
                 return True
             if time.monotonic() > until_s:
                 return False

@@ -116,6 +116,14 @@ def withdraw(key: str) -> None:
     (runtime_dir() / "processes" / f"{key}.json").unlink(missing_ok=True)
 
 
+def withdraw_study(journal_dir: str, *, but: str = "") -> None:
+    """Remove all registrations of a study on this node but that of one process, and have its agent let go of them."""
+    for key, registration in registrations().items():
+        if registration.journal_dir == journal_dir and key != but:
+            withdraw(key)
+    nudge_agent()
+
+
 def known_static_w() -> dict[str, float]:
     """Power without load by component as calibrated earlier in this boot, in watts."""
     try:

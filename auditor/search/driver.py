@@ -22,11 +22,12 @@ from typing import Any, Protocol
 from auditor.domain.accounts import search_account
 from auditor.domain.errors import SearchError
 from auditor.domain.redaction import redact_url
-from auditor.metering.activity import Activity, forget
+from auditor.metering.activity import Activity, forget, node_name
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFile
+from auditor.metering.processes import boot_id
 from auditor.metering.records import Finished, Seal
-from auditor.metering.runtime import AgentHandle, nudge_agent, registrations, withdraw
+from auditor.metering.runtime import AgentHandle, nudge_agent, withdraw_study
 from auditor.metering.slots import cpu_slots
 from auditor.search.budget import Limits, limits
 from auditor.search.jobs import Progress
@@ -38,6 +39,7 @@ from auditor.tracking.handle import ProjectorHandle
 _POLL_S = 0.5
 _READING_TIMEOUT_S = 30.0
 _LOCK_TIMEOUT_S = 30.0
+_AGENTS_TIMEOUT_S = 2.0
 
 
 class Watcher(Protocol):
@@ -88,6 +90,7 @@ class _Driver:
         self._workers: dict[Any, str] = {}
         self._actors: dict[str, Any] = {}
         self._keepers: list[Any] = []
+        self._places = [(node_name(), boot_id())]
         self._interrupts = 0
         self._spent_s = 0.0
         self._next_close_s = 0.0
@@ -99,6 +102,7 @@ class _Driver:
         os.close(folder.lock(wait_s=_LOCK_TIMEOUT_S))  # processes of a killed driver live on for some seconds
         if self._plan.resumed:
             folder.write_study(self._study_file())
+        self._journal_dir = str(folder.journals.resolve())
         self._reader = StudyReader(folder)
         self._reader.refresh()
         self._spent_s = self._reader.running_s()
@@ -263,6 +267,7 @@ class _Driver:
         import ray
 
         ray.get(self._coordinator.close.remote())
+        self._leave_other_nodes()
         meanwhile = [threading.Thread(target=task) for task in (_shutdown_ray, preload)]
         for thread in meanwhile:
             thread.start()
@@ -287,15 +292,20 @@ class _Driver:
 
     def _let_go(self) -> None:
         """Leave no process and no registration behind, whatever happened."""
+        self._leave_other_nodes()
         _shutdown_ray()
-        mine = str(self._folder.journals.resolve())
-        for key, registration in registrations().items():
-            if registration.journal_dir == mine:
-                withdraw(key)
-        nudge_agent()
-        self._reader.wait_for_agent(timeout_s=2.0)
+        withdraw_study(self._journal_dir)
+        self._reader.wait_for_agents(self._places, timeout_s=_AGENTS_TIMEOUT_S)
         self._activity.record(Finished(t=time.monotonic_ns()))
         forget(self._activity)
+
+    def _leave_other_nodes(self) -> None:
+        """While Ray still reaches them: what their agents wrote later would be missing in the manifest."""
+        if self._keepers:
+            from auditor.search.nodes import leave_other_nodes
+
+            self._places += leave_other_nodes(self._keepers, self._journal_dir, self._activity.header.key)
+            self._keepers = []
 
     def _conclude(self) -> SearchResult:
         statement = publish(self._folder, self._plan.parameters, self._config.metering.policy)

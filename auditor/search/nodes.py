@@ -8,9 +8,11 @@ from typing import Any
 from auditor.metering.activity import node_name
 from auditor.metering.processes import boot_id
 from auditor.metering.records import ClockRecord
-from auditor.metering.runtime import AgentHandle
+from auditor.metering.runtime import AgentHandle, withdraw_study
 from auditor.search.cluster import as_actor
 from auditor.search.config import MeteringSection
+
+_ANSWER_S = 5.0
 
 
 class NodeKeeper:
@@ -23,6 +25,11 @@ class NodeKeeper:
     def ensure(self) -> None:
         """Start the agent again where it died."""
         self._agent.ensure()
+
+    def let_go(self, journal_dir: str, driver: str) -> tuple[str, str]:
+        """Withdraw the registrations of a study here, but not that of its driver; name and boot of this node."""
+        withdraw_study(journal_dir, but=driver)
+        return node_name(), boot_id()
 
     def clock(self) -> tuple[str, str, int]:
         """Name, boot and CLOCK_MONOTONIC of this node."""
@@ -59,3 +66,23 @@ def clocks_of(keepers: list[Any]) -> list[ClockRecord]:
         half_ns = (time.monotonic_ns() - asked_ns) // 2
         clocks.append(ClockRecord(t=asked_ns + half_ns, node=node, boot=boot, mono_ns=mono_ns, within_ns=half_ns))
     return clocks
+
+
+def leave_other_nodes(keepers: list[Any], journal_dir: str, driver: str) -> list[tuple[str, str]]:
+    """Have the agents of other nodes close their journals; name and boot of the nodes that could be asked.
+
+    Args:
+        keepers: From :func:`keep_other_nodes`.
+        journal_dir: The study's journal folder.
+        driver: Process key of its driver, which is still needed where a keeper is on the driver's machine.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    places = []
+    for answer in [keeper.let_go.remote(journal_dir, driver) for keeper in keepers]:
+        try:
+            places.append(ray.get(answer, timeout=_ANSWER_S))
+        except RayError:  # a node that died writes nothing any more
+            continue
+    return places

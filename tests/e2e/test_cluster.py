@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from e2e.searches import SLOW_CONFIG, SLOW_SPACE, assert_balanced, assert_verified, auditor, finish, statement_of
+from e2e.searches import (
+    SLOW_CONFIG,
+    SLOW_SPACE,
+    assert_balanced,
+    assert_verified,
+    auditor,
+    finish,
+    statement_of,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +62,70 @@ def test_a_search_on_two_nodes(tmp_path: Path) -> None:
     accounts = statement["energy"]["accounts"]
     node = next(name.split("/")[1] for name in accounts if name.startswith("node/"))
     assert accounts[f"node/{node}/foreign"] > 0  # a shared cluster's own processes are not the study's
+
+
+SECOND_HOST = 'hostname other && exec ray start --address="$1" --num-cpus=1 --block'
+HEAD = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a process another host name")
+def test_a_search_on_two_hosts_has_two_agents(tmp_path: Path, runtime_dir: Path) -> None:
+    """The second host is a Ray node under another host name and with a runtime folder of its own."""
+    (tmp_path / "slow_space.py").write_text(SLOW_SPACE)
+    (tmp_path / "slow.yaml").write_text(SLOW_CONFIG)
+    tools = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    head = subprocess.Popen(
+        [sys.executable, "-c", HEAD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert head.stdout is not None
+    address = head.stdout.readline().strip()
+    second = subprocess.Popen(
+        ["unshare", "--uts", "sh", "-c", SECOND_HOST, "sh", address],
+        env={**os.environ, **tools, "AUDITOR_RUNTIME_DIR": str(tmp_path / "runtime-of-other")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    folder = tmp_path / "auditor-runs" / "slow"
+    try:
+        wait_until(lambda: nodes_of(address) == 2, "the second host to join")
+        settings = ("--set", f"resources.address={address}", "--set", "evaluation.seeds=0")
+        finish(auditor("search", "slow.yaml", *settings, cwd=tmp_path))
+        assert_verified(folder)
+        journals = {path.name: path.read_text() for path in folder.glob("journal/readings-*.jsonl")}
+        assert {name.split("-")[1] for name in journals} == {socket.gethostname(), "other"}
+        assert all('"k":"closed"' in text.splitlines()[-1] for text in journals.values())
+        time.sleep(2)  # an agent that went on would write meanwhile
+        assert_verified(folder)
+    finally:
+        os.killpg(second.pid, signal.SIGTERM)
+        second.wait(timeout=60)
+        head.communicate(timeout=60)
+    statement = statement_of(folder)
+    assert_balanced(statement)
+    assert statement["trials"]["complete"] == 4
+    assert {window["node"] for window in statement["energy"]["window"]} == {socket.gethostname(), "other"}
+    assert not [finding for finding in statement["findings"] if finding["code"] in {"meter-gap", "clock-skew"}]
+
+
+def nodes_of(address: str) -> int:
+    """How many living nodes a cluster has."""
+    program = f"import ray; ray.init('{address}', log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stdout.split()
+    return int(found[-1]) if found else 0
 
 
 def test_no_cluster_at_the_address(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from auditor.domain.study import StudyRecord
 from auditor.metering.activity import Activity, forget, node_name
 from auditor.metering.closing import StudyReader, read_study
 from auditor.metering.folder import StudyFile, StudyFolder
-from auditor.metering.processes import process_stat
+from auditor.metering.processes import boot_id, process_stat
 from auditor.metering.records import Seal
 from auditor.metering.runtime import AgentHandle, Registration, nudge_agent, register, registrations
 
+HERE = (node_name(), boot_id())
 CPU_W, RAM_W = 40.0, 6.0
 WORKER = """
 import sys, time
@@ -266,7 +267,7 @@ def test_a_withdrawn_study_is_let_go_at_once(tmp_path: Path, runtime_dir: Path) 
     forget(mine)
     begun = time.monotonic()
     nudge_agent()
-    assert reader.wait_for_agent(0.5)
+    assert reader.wait_for_agents([HERE], 0.5)
     assert time.monotonic() - begun < 0.5
     (journal,) = folder.journals.glob("readings-*.jsonl")
     assert '"k":"closed"' in journal.read_text().splitlines()[-1]
@@ -287,7 +288,7 @@ def test_a_study_let_go_may_come_back_to_the_same_agent(tmp_path: Path, runtime_
         key = next(iter(registrations()))
         (runtime_dir / "processes" / f"{key}.json").unlink()
         nudge_agent()
-        assert reader.wait_for_agent(2)
+        assert reader.wait_for_agents([HERE], 2)
         finish(child)
     record, _ = read_study(folder.path)
     assert record.books.residual_uj == 0
@@ -324,7 +325,7 @@ def test_nudges_never_hang_the_agent(tmp_path: Path, runtime_dir: Path) -> None:
     wait(lambda: readings(reader) > before, 5)
     forget(mine)
     nudge_agent()
-    assert reader.wait_for_agent(2)
+    assert reader.wait_for_agents([HERE], 2)
 
 
 @pytest.mark.slow

@@ -8,10 +8,11 @@ from auditor.accounting.allocate import Policy
 from auditor.domain.errors import InputError
 from auditor.domain.parameters import CarbonFactor, Parameters
 from auditor.domain.study import Severity, Trial, TrialState
-from auditor.metering.activity import make_header
+from auditor.metering.activity import make_header, node_name
 from auditor.metering.closing import StudyReader, read_study
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.journal import JournalWriter
+from auditor.metering.processes import boot_id
 from auditor.metering.records import (
     AttemptRecord,
     Closed,
@@ -27,6 +28,7 @@ from auditor.metering.records import (
 )
 from unit.metering.journals import MAIN, J, agent, at, header, reading, study, utc, write
 
+HERE = (node_name(), boot_id())
 T0 = "study/u/trial/0/1/train"
 IDLE, FOREIGN = "node/node-a/idle", "node/node-a/foreign"
 
@@ -441,13 +443,13 @@ def test_an_agent_that_left_draws_no_power(tmp_path: Path) -> None:
 def test_waiting_for_the_agent_of_this_node(tmp_path: Path) -> None:
     folder = study(tmp_path, a=agent(reading(0, 0)))  # another node's: not waited for
     reader = StudyReader(folder)
-    assert reader.wait_for_agent(0)
+    assert reader.wait_for_agents([HERE], 0)
     with JournalWriter(folder.journals / "here.jsonl", make_header("readings", "u")) as writer:
         begun = time.monotonic()
-        assert not reader.wait_for_agent(0.05)
+        assert not reader.wait_for_agents([HERE], 0.05)
         assert 0.04 < time.monotonic() - begun < 2
         writer.append(Closed(t=1))
-        assert reader.wait_for_agent(0)
+        assert reader.wait_for_agents([HERE], 0)
 
 
 def test_parameters_come_back(tmp_path: Path) -> None:
