@@ -93,7 +93,7 @@ def recorded(path: Path) -> tuple[_Samples, list[Component]]:
 
     A readings journal is replayed as it was recorded, second opinions left out. A table (``.csv``) has a column ``t_s``
     (seconds, increasing) and for each component either ``<component>_j`` (cumulative joules) or ``<component>_w``
-    (watts at that instant, integrated by trapezoids).
+    (watts at that instant, integrated by trapezoids); how it was measured it can't say, so that it is ``reported``.
 
     Raises:
         MeterError: the file can't be replayed; the message names the line.
@@ -211,8 +211,9 @@ def _columns(header: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _described(columns: Sequence[tuple[str, str]]) -> list[Component]:
-    how = {"j": (Provenance.COUNTER, "energy"), "w": (Provenance.SAMPLED, "power, integrated")}
-    return [Component(name=name, provenance=how[u][0], detail=f"replayed: {how[u][1]}") for name, u in columns]
+    """How a table's figures were measured nobody can tell: they are reported."""
+    how = {"j": "energy", "w": "power, integrated"}
+    return [Component(name=name, provenance=Provenance.REPORTED, detail=f"replayed: {how[u]}") for name, u in columns]
 
 
 def _number(text: str, line: int) -> float:

@@ -62,8 +62,8 @@ def test_watts_are_integrated_by_trapezoids(table: Path) -> None:
 def test_a_table_says_how_it_came_about(table: Path) -> None:
     table.write_text("\ufefft_s,cpu_j,gpu:GPU-a_b_w\n0,0,1\n\n1,1,1\n")  # a spreadsheet's mark and an empty line
     cpu, gpu = ReplayMeter(clock=FakeClock()).start(lambda: None, 1.0)
-    assert (cpu.name, cpu.provenance, cpu.detail) == ("cpu", Provenance.COUNTER, "replayed: energy")
-    assert (gpu.name, gpu.provenance) == ("gpu:GPU-a_b", Provenance.SAMPLED)
+    assert (cpu.name, cpu.provenance, cpu.detail) == ("cpu", Provenance.REPORTED, "replayed: energy")
+    assert (gpu.name, gpu.provenance) == ("gpu:GPU-a_b", Provenance.REPORTED)
 
 
 @pytest.mark.parametrize(
