@@ -53,6 +53,7 @@ def _init_own(resources: ResourcesSection, cpu_slots: float, gpus: int) -> None:
     import ray
 
     ray.init(
+        address="local",  # left out, a Ray that somebody started on this machine would be joined
         num_cpus=max(int(cpu_slots), -(-resources.workers * resources.cpus_per_trial // 1)),
         num_gpus=gpus,
         include_dashboard=False,

@@ -53,8 +53,11 @@ def test_a_search_on_two_nodes(tmp_path: Path) -> None:
         address = cluster.stdout.readline().strip()
         settings = ("--set", f"resources.address={address}", "--set", "evaluation.seeds=0")
         finish(auditor("search", "slow.yaml", *settings, cwd=tmp_path))
+        alone = ("--out", "alone", "--set", "budget.trials=1", "--set", "evaluation.seeds=0")
+        finish(auditor("search", "slow.yaml", *alone, cwd=tmp_path))  # it was not told of the cluster: a Ray of its own
     finally:
         cluster.communicate(timeout=60)
+    assert statement_of(tmp_path / "alone")["trials"]["complete"] == 1
     assert_verified(tmp_path / "auditor-runs" / "slow")
     statement = statement_of(tmp_path / "auditor-runs" / "slow")
     assert_balanced(statement)
