@@ -21,7 +21,7 @@ from auditor.domain.provenance import Provenance
 from auditor.ports import Component
 from auditor.testing import FakeNvml
 from auditor.testing.nvml import GPU_IS_LOST
-from auditor_plugins.meters.codecarbon import CodeCarbonMeter
+from auditor_plugins.meters.codecarbon import CodeCarbonMeter, _processor_name
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +73,31 @@ def test_a_modelled_cpu_has_the_models_bounds(plain: Sequence[Component]) -> Non
         pytest.skip("the CPU of this machine is not modelled by load")
     assert cpu.high_w is not None
     assert cpu.low_w == cpu.static_w == pytest.approx(0.1 * cpu.high_w)
+
+
+def test_the_processor_has_the_name_that_codecarbon_would_find(
+    meter: CodeCarbonMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cpuinfo
+    from codecarbon.core.util import detect_cpu_model
+
+    found = cpuinfo.get_cpu_info()["brand_raw"]
+    assert _processor_name() in {found, ""}
+    asked: list[int] = []
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: asked.append(1) or {"brand_raw": found})
+    detect_cpu_model.cache_clear()
+    (cpu,) = (c for c in meter.start(lambda: None, 1.0) if c.name == "cpu")
+    assert found in cpu.detail or cpu.provenance is Provenance.COUNTER
+    assert bool(asked) == (not _processor_name())
+    assert cpuinfo.get_cpu_info() == {"brand_raw": found}  # as it was
+
+
+def test_a_processor_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\nCPU part\t: 0xd0c\n")
+    assert _processor_name(tmp_path / "cpuinfo") == ""
+    assert _processor_name(tmp_path / "none") == ""
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: AMD EPYC 7B13: x\nmodel name\t: other\n")
+    assert _processor_name(tmp_path / "cpuinfo") == "AMD EPYC 7B13: x"
 
 
 HOSTILE = {
@@ -236,7 +261,7 @@ def test_without_a_load_half_the_rated_power_is_assumed(
 READ = """
 import json, os, time
 from auditor.domain.errors import AuditorError
-from auditor_plugins.meters.codecarbon import CodeCarbonMeter
+from auditor_plugins.meters.codecarbon import CodeCarbonMeter, _processor_name
 meter, taken = CodeCarbonMeter(), []
 def tick():
     try:

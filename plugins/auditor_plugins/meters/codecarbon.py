@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,23 @@ class CodeCarbonMeter:
 
         self._tick, self._totals, self._fault = tick, {}, None
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it speaks before it reads log_level
-        self._tracker = OfflineEmissionsTracker(
+        with _processor_told():
+            self._begin(OfflineEmissionsTracker, Totals(), interval_s)
+        if not self._totals:
+            self.stop()
+            raise self._fault or MeterError("codecarbon: it measures nothing; 'codecarbon monitor' says more")
+        components = [c for part in self._tracker._hardware if (c := _describe(part)) is not None]
+        self._totals = {c.name: self._totals[c.name] for c in components}
+        return components
+
+    def _begin(self, tracker: Any, totals: Any, interval_s: float) -> None:
+        self._tracker = tracker(
             country_iso_code="USA",  # only its carbon figures depend on it, and nobody reads them
             tracking_mode="machine",
             measure_power_secs=interval_s,
             api_call_interval=1,
             output_methods=[],
-            output_handlers=[Totals()],
+            output_handlers=[totals],
             emissions_endpoint=None,
             allow_multiple_runs=True,
             gpu_ids=list(range(_MOST_GPUS)),  # left out, CUDA_VISIBLE_DEVICES would choose; it skips those not there
@@ -79,12 +90,6 @@ class CodeCarbonMeter:
         if getattr(self._tracker, "_scheduler", None) is not None:  # its constructor swallows every exception
             self._guard()
             self._tracker.start()  # so does this
-        if not self._totals:
-            self.stop()
-            raise self._fault or MeterError("codecarbon: it measures nothing; 'codecarbon monitor' says more")
-        components = [c for part in self._tracker._hardware if (c := _describe(part)) is not None]
-        self._totals = {c.name: self._totals[c.name] for c in components}
-        return components
 
     def read(self) -> Mapping[str, int]:
         """Cumulative microjoules by component, as of the tracker's last measurement.
@@ -136,6 +141,32 @@ class CodeCarbonMeter:
             self._fault = MeterError(f"codecarbon: {silent} does not answer any more")
         if self._tick is not None:
             self._tick()
+
+
+@contextmanager
+def _processor_told() -> Iterator[None]:
+    """Tell CodeCarbon the processor's name.
+
+    It would ask py-cpuinfo, which forks and computes for a second to find what stands in ``/proc/cpuinfo`` on most
+    machines; a takeover would go without readings as long, and a forked child would keep the agent's lease.
+    """
+    import cpuinfo
+
+    ask, name = cpuinfo.get_cpu_info, _processor_name()
+    cpuinfo.get_cpu_info = (lambda: {"brand_raw": name}) if name else ask
+    try:
+        yield
+    finally:
+        cpuinfo.get_cpu_info = ask
+
+
+def _processor_name(path: Path = Path("/proc/cpuinfo")) -> str:
+    """What the kernel calls the processor; empty where it has no name for it."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _gpus(part: Any) -> list[Any]:
