@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -194,6 +195,8 @@ class AgentHandle:
         self._command += [part for name, watts in (static_w or {}).items() for part in ("--static", f"{name}={watts}")]
         self._process: subprocess.Popen[bytes] | None = None
         self._looked_s = -math.inf
+        self._released = threading.Event()
+        self._fault: AuditorError | None = None
 
     def ensure(self) -> None:
         """Start an agent unless one holds the lease; call it again now and then (it looks four times a second at most).
@@ -218,6 +221,31 @@ class AgentHandle:
             self._process = _Detached(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def keep(self) -> None:
+        """Have a thread ensure an agent until :meth:`release`: what no meter sees between two agents is lost."""
+        threading.Thread(target=self._keep, daemon=True, name="agent-keeper").start()
+
+    def check(self) -> None:
+        """Whether an agent could be kept so far.
+
+        Raises:
+            MeterError: the agent said that no meter works here.
+        """
+        if self._fault is not None:
+            raise self._fault
+
+    def release(self) -> None:
+        """Start no other agent from now on; the one that runs leaves when nobody needs it."""
+        self._released.set()
+
+    def _keep(self) -> None:
+        while not self._released.wait(_LOOK_S):
+            try:
+                self.ensure()
+            except AuditorError as error:
+                self._fault = error
+                return
 
 
 def nudge_agent() -> None:

@@ -117,9 +117,10 @@ class _Driver:
             session=self._reader.drivers + 1,
         )
         restore = self._catch_interrupts()
+        self._agent = AgentHandle(config.metering.meters, config.metering.interval_s, config.metering.static_w)
         try:
-            self._agent = AgentHandle(config.metering.meters, config.metering.interval_s, config.metering.static_w)
             self._agent.ensure()
+            self._agent.keep()
             experiment = config.tracking.experiment or config.study
             self._projector = ProjectorHandle(folder.path, config.tracking.uri, experiment)
             self._start_ray()
@@ -228,10 +229,8 @@ class _Driver:
                         raise SearchError(f"{deaths} workers died: something kills them (memory?); giving up") from None
                     ray.get(self._coordinator.lost.remote(name))
                     self._start_worker()
-            self._agent.ensure()
+            self._agent.check()
             self._projector.ensure()
-            for keeper in self._keepers:
-                keeper.ensure.remote()  # nobody waits: a node that died is seen by its workers
             if pending is None:
                 pending = self._coordinator.progress.remote()
             elif ray.wait([pending], timeout=0)[0]:
@@ -287,13 +286,14 @@ class _Driver:
                 return
             if time.monotonic() > until_s:
                 raise SearchError("the node agent gives no readings any more; the books stay unsealed")
-            self._agent.ensure()
+            self._agent.check()
             time.sleep(0.02)
 
     def _let_go(self) -> None:
         """Leave no process and no registration behind, whatever happened."""
         self._leave_other_nodes()
         _shutdown_ray()
+        self._agent.release()
         withdraw_study(self._journal_dir)
         self._reader.wait_for_agents(self._places, timeout_s=_AGENTS_TIMEOUT_S)
         self._activity.record(Finished(t=time.monotonic_ns()))

@@ -21,13 +21,11 @@ class NodeKeeper:
     def __init__(self, metering: MeteringSection) -> None:
         self._agent = AgentHandle(metering.meters, metering.interval_s, metering.static_w)
         self._agent.ensure()
-
-    def ensure(self) -> None:
-        """Start the agent again where it died."""
-        self._agent.ensure()
+        self._agent.keep()
 
     def let_go(self, journal_dir: str, driver: str) -> tuple[str, str]:
         """Withdraw the registrations of a study here, but not that of its driver; name and boot of this node."""
+        self._agent.release()
         withdraw_study(journal_dir, but=driver)
         return node_name(), boot_id()
 
