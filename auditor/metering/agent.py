@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -42,6 +43,9 @@ from auditor.metering.slots import cpu_slots, gpu_count
 
 FIRST_READING_S = 5.0
 LEAST_INTERVAL_S = 0.05
+SILENT_INTERVALS = 2.5
+"""After so many intervals without a tick of a meter that sets the pace the agent reads by itself."""
+
 CALIBRATION_STEP_S = 0.1
 GRACE_S = 3.0
 """How long the agent stays when no registered process lives."""
@@ -83,19 +87,24 @@ class Agent:
         Raises:
             MeterError: no meter works, or none gave a reading within five seconds.
         """
-        self_paced = self._metering.start(self.tick, self._interval_s)
+        self._metering.start(self.tick, self._interval_s)
         self._calibration = Calibration(self._metering.components, known_static_w())
         self._ready = True
-        started_s = time.monotonic()
-        if self_paced and self._deferred:
+        started_s = due_s = time.monotonic()
+        if self._metering.self_paced and self._deferred:
             self.tick()  # the meter ticked while it started, before its components were known
-        due_s = started_s
         try:
             while not self._stopped:
-                if not self_paced and time.monotonic() >= due_s:
+                now_s = time.monotonic()
+                if self._metering.self_paced:  # its meter calls tick; where it falls silent, somebody has to
+                    silent_s = max(SILENT_INTERVALS * self._interval_s, FIRST_READING_S)
+                    due_s = self.last_tick_s + silent_s if self.ticked.is_set() else math.inf
+                else:
+                    due_s = min(due_s, self.last_tick_s + self._interval_s)
+                if now_s >= due_s:
                     self.tick()
-                    due_s += self._interval_s
-                wait_s = max(0.0, due_s - time.monotonic()) if not self_paced else self._interval_s
+                    due_s = max(due_s, now_s - self._interval_s) + self._interval_s  # the grid goes on
+                wait_s = min(self._interval_s, max(0.0, due_s - time.monotonic()))
                 if self._calibration is not None:
                     wait_s = min(wait_s, CALIBRATION_STEP_S)
                     self._calibrate()
@@ -105,7 +114,7 @@ class Agent:
                     raise self.fault
                 if self._nudged:
                     self._nudged = False
-                    self._read_now(self_paced)
+                    self._read_now()
                     continue
                 now_s = time.monotonic()
                 if not self.ticked.is_set() and now_s - started_s > FIRST_READING_S:
@@ -143,11 +152,11 @@ class Agent:
         self._nudged = True
         self._wake.put(None)
 
-    def _read_now(self, self_paced: bool) -> None:
+    def _read_now(self) -> None:
         """A reading beside the regular ones; at most one each 50 ms."""
         time.sleep(max(0.0, LEAST_INTERVAL_S - (time.monotonic() - self.last_tick_s)))
         self._metering.sample()
-        if not self_paced:
+        if not self._metering.self_paced:
             self.tick()
 
     def tick(self) -> None:

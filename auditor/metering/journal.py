@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
 from auditor.domain.errors import JournalError
-from auditor.metering.records import FORMAT, Header, Record
+from auditor.metering.records import FORMAT, Header, Mark, Reading, Record
 
 KEPT_RECORDS = 10_000
-"""Records a writer holds in memory while its disk is full."""
+"""Readings and marks that a writer holds in memory while its disk is full; it holds all other records."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
@@ -33,6 +35,7 @@ class JournalWriter:
         self.path = path
         self._torn = False
         self._kept: list[Record] = []
+        self._taken = 0
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as error:
@@ -45,27 +48,33 @@ class JournalWriter:
         Raises:
             JournalError: the disk does not take them. What it took of a record is closed off by the next one.
         """
+        self._taken = len(records)
         if self._fd < 0:
             return
-        line = b"\n" if self._torn else b""
-        line += b"".join(_encoder.encode(record) + b"\n" for record in records)
+        lines = [_encoder.encode(record) + b"\n" for record in records]
+        ends = list(accumulate(map(len, lines), initial=int(self._torn)))
+        data = memoryview((b"\n" if self._torn else b"") + b"".join(lines))
+        written = 0
         try:
-            while line:
-                line = line[os.write(self._fd, line) :]
-                self._torn = True
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
         except OSError as error:
+            self._taken = bisect_right(ends, written + 1) - 1  # the end of a line that lacks nothing else comes next
+            self._torn = written not in ends and (written > 0 or self._torn)
             raise JournalError(f"journal {self.path}: {error.strerror or error}") from error
         self._torn = False
 
     def append_or_keep(self, *records: Record) -> None:
-        """Append records after those that the disk did not take before; where it takes none now, keep them.
+        """Append records after those that the disk did not take before; what it does not take now is kept.
 
         Raises:
-            JournalError: they are kept for the next time. More than ``KEPT_RECORDS`` are not: the oldest are lost.
+            JournalError: some are kept for the next time. Of readings and marks the newest ``KEPT_RECORDS`` are.
         """
-        self._kept = [*self._kept, *records][-KEPT_RECORDS:]
-        self.append(*self._kept)
-        self._kept = []
+        self._kept += records
+        try:
+            self.append(*self._kept)
+        finally:
+            self._kept = _newest(self._kept[self._taken :])
 
     def sync(self) -> None:
         """Wait until what was appended is on the disk.
@@ -92,6 +101,13 @@ class JournalWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _newest(records: list[Record]) -> list[Record]:
+    """All but the oldest readings and marks where there are too many; what others refer to stays."""
+    many = [place for place, record in enumerate(records) if isinstance(record, Reading | Mark)][:-KEPT_RECORDS]
+    left_out = set(many)
+    return [record for place, record in enumerate(records) if place not in left_out] if left_out else records
 
 
 class JournalReader:
@@ -124,7 +140,7 @@ class JournalReader:
                 file.seek(self.size)
                 data = file.read()
         except OSError as error:
-            raise JournalError(f"journal {self.path}: {error.strerror or error}") from error
+            raise JournalError(f"journal {self.path.name}: {error.strerror or error}") from error
         end = data.rfind(b"\n") + 1
         self.torn = end < len(data)
         self.size += end
@@ -132,10 +148,10 @@ class JournalReader:
         if self.header is None and records:
             first = records.pop(0)
             if not isinstance(first, Header):
-                raise JournalError(f"journal {self.path}: begins without a header")
+                raise JournalError(f"journal {self.path.name}: begins without a header")
             if first.v > FORMAT:
                 raise JournalError(
-                    f"journal {self.path}: format {first.v} is newer than this version reads ({FORMAT}); upgrade"
+                    f"journal {self.path.name}: format {first.v} is newer than this version reads ({FORMAT}); upgrade"
                 )
             self.header = first
         return records

@@ -54,8 +54,13 @@ class Metering:
         self.components: list[ComponentRecord] = []
         self.unavailable: dict[str, str] = {}
 
-    def start(self, tick: Callable[[], None], interval_s: float) -> bool:
-        """Start all that work; return whether one of them calls ``tick`` by itself.
+    @property
+    def self_paced(self) -> bool:
+        """Whether one of those that work calls ``tick`` by itself."""
+        return any(meter.self_paced for meter in self._meters)
+
+    def start(self, tick: Callable[[], None], interval_s: float) -> None:
+        """Start all that work.
 
         Raises:
             MeterError: a meter that was named does not work, or none that ``auto`` tried does.
@@ -77,7 +82,6 @@ class Metering:
             raise MeterError(f"no meter covers any component of this machine ({why}); 'auditor doctor' says more")
         self.components = [self._record(meter, c) for meter, c in self._choice.kept]
         self.components += [self._record(meter, c, check=True) for meter, c in self._choice.checks]
-        return any(meter.self_paced for meter in self._meters)
 
     def read(self) -> dict[str, int]:
         """Cumulative microjoules by component, and by ``<component>@<meter>`` for second opinions.

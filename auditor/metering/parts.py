@@ -50,7 +50,8 @@ class Readings:
                 case Gone():
                     self.gone[record.key] = record.t
                 case ComponentRecord():
-                    self.components.append(record)
+                    if all(record.key != known.key for known in self.components):  # said twice, it counts once
+                        self.components.append(record)
                 case StaticRecord():
                     self.static[record.name] = record
                 case NodeRecord():

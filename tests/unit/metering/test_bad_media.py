@@ -302,6 +302,18 @@ class TestMedia:
         path.write_bytes(path.read_bytes().replace(b"counter", b"count\xffr"))
         assert codes(folder)[0] == "journal-records-skipped"
 
+    def test_a_component_that_is_said_twice_counts_once(self, tmp_path: Path) -> None:
+        records = agent(reading(0, 0), reading(1, 20))
+        once = read_study(study(tmp_path / "once", a=records).path)[0].books
+        again = [*records[:3], *records[1:3], *records[3:]]
+        assert read_study(study(tmp_path / "again", a=again).path)[0].books.metered_uj == once.metered_uj == 20 * J
+
+    def test_findings_name_no_place(self, tmp_path: Path) -> None:
+        folder = study(tmp_path / "s", a=agent(reading(0, 0), reading(1, 20)))
+        (folder.journals / "marks-x-9-9.jsonl").write_text('{"k":"closed","t":5}\n')
+        found = [f.message for f in read_study(folder.path)[0].findings if f.code == "journal-unreadable"]
+        assert found == ["journal marks-x-9-9.jsonl: begins without a header."]
+
     def test_hidden_files_are_no_journals(self, tmp_path: Path) -> None:
         folder = study(tmp_path, a=agent(seen(), used(0, 0, 0), used(1, 10, 1)))
         (folder.journals / "._a.jsonl").write_bytes(b"\0\5")

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import resource
@@ -188,6 +189,44 @@ def test_a_full_disk_tears_at_most_the_last_record(path: Path) -> None:
     reader = JournalReader(path)
     assert reader.read_new() == [Closed(t=1)]
     assert reader.torn
+
+
+MARKS = [Mark(t=t, c=0, a="study/u/audit") for t in (111, 222, 333)]
+
+
+@pytest.mark.parametrize("room", range(3 * 40))
+def test_what_a_full_disk_took_is_not_written_again(path: Path, room: int) -> None:
+    """Whatever room there is: each record is there once, in order, and what was torn is a line of its own."""
+    writer = JournalWriter(path, header())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, limits[1]))
+    try:
+        for mark in MARKS:
+            with contextlib.suppress(JournalError):
+                writer.append_or_keep(mark)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    writer.append_or_keep(Closed(t=444))
+    writer.close()
+    reader = JournalReader(path)
+    assert reader.read_new() == [*MARKS, Closed(t=444)]
+    assert not reader.torn
+
+
+def test_of_what_is_kept_the_oldest_readings_and_marks_go_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auditor.metering.journal.KEPT_RECORDS", 2)
+    writer = JournalWriter(path, header())
+    component = ComponentRecord(name="cpu", meter="m", provenance="counter")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+    try:
+        for record in (component, *MARKS, reading(1, 2)):
+            with pytest.raises(JournalError):
+                writer.append_or_keep(record)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    writer.append_or_keep(Closed(t=444))
+    assert read(path) == [component, MARKS[-1], reading(1, 2), Closed(t=444)]
 
 
 def test_a_disk_that_does_not_take_it_is_a_journal_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
