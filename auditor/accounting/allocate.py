@@ -256,8 +256,11 @@ class _Allocation:
         for row in np.flatnonzero(~found & (shares > 0)).tolist():  # used something outside its life
             at = int(usage.interval[row])
             activity = self._trace.activities[int(usage.activity[row])]
+            before_ns = int(self._trace.t_ns[max(0, at - 1)])  # what is seen late may still be of its life
+            over = activity.end_ns is not None and before_ns >= activity.end_ns
             account = account_at(activity, self._trace.t_ns[at + 1 : at + 2])[0]
-            self._dynamic.add(number, usage.interval[row : row + 1], self._index[account], shares[row : row + 1])
+            payer = self._foreign if over else self._index[account]
+            self._dynamic.add(number, usage.interval[row : row + 1], payer, shares[row : row + 1])
 
     def _by_power(self, component: ComponentTrace, cell: Int64, totals: Int64) -> Int64:
         """Split what an activity used of a GPU in an interval by time and the power of its phases."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditor.accounting.agreement import disagreements
 from auditor.accounting.allocate import Charges, Policy, accounts_cut, allocate
-from auditor.accounting.coverage import Session, coverage_of
+from auditor.accounting.coverage import Life, Session, coverage_of
 from auditor.accounting.reservations import reserved_slot_s
 from auditor.accounting.trace import NodeTrace
 from auditor.domain.accounts import node_account, parse_account
@@ -47,6 +47,7 @@ def close_books(
     policy: Policy = Policy.RESERVED,
     seal_ns: int | None = None,
     sessions: Sequence[Session] = (),
+    lives: Sequence[Life] = (),
     end_ns: int | None = None,
 ) -> tuple[Books, Ledger]:
     """Charge everything metered up to the seal.
@@ -56,17 +57,18 @@ def close_books(
         policy: How static energy is shared.
         seal_ns: Time of the seal, UTC nanoseconds; ``None``: everything read so far.
         sessions: When the study ran; none: from the first to the last reading. Time between sessions is no gap.
+        lives: When and where processes of the study lived.
         end_ns: When the study's last work ended, UTC nanoseconds.
     """
     cut = [_until(_in_order(trace), seal_ns) for trace in traces]
-    kept = sorted((t for t in cut if len(t.t_ns)), key=lambda t: (t.node, t.t_ns[0] + t.offset_ns))
+    kept = sorted((t for t in cut if len(t.t_ns)), key=lambda t: (t.node, t.t_ns[0] + t.offset_ns, t.boot))
     segments = [accounts_cut(trace) for trace in kept]
     charges = [allocate(trace, policy, part) for trace, part in zip(kept, segments, strict=True)]
     policies = {each.value: _sums(charges, [part.by_policy[each] for part in charges]) for each in Policy}
     account_cpu_us = _sums(charges, [part.cpu_us for part in charges])
     first = min((int(t.t_ns[0]) + t.offset_ns for t in kept), default=None)
     last = max((int(t.t_ns[-1]) + t.offset_ns for t in kept), default=None)
-    coverage, unmetered_start_s, findings = coverage_of(kept, sessions)
+    coverage, unmetered_start_s, findings = coverage_of(kept, sessions, lives)
     times, cumulative = _cumulative(kept, charges)
     device_s: dict[str, float] = {}
     for trace, part in zip(kept, segments, strict=True):

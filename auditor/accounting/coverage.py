@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,6 +32,16 @@ class Session:
     end_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A time over which a process of the study lived on a node, UTC nanoseconds."""
+
+    node: str
+    boot: str
+    begin_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     """Time over which a component was metered without a gap, UTC nanoseconds, and its power then."""
@@ -42,25 +52,33 @@ class _Span:
 
 
 def coverage_of(
-    traces: Sequence[NodeTrace], sessions: Sequence[Session]
+    traces: Sequence[NodeTrace], sessions: Sequence[Session], lives: Sequence[Life] = ()
 ) -> tuple[float | None, float | None, list[Finding]]:
     """Worst share of time metered, seconds before the first readings of the sessions, and the gaps.
 
     Args:
-        traces: By node, in order of time.
+        traces: Unbroken series of readings.
         sessions: When the study ran; none: from a node's first reading to its last. Time between sessions is no gap.
+        lives: Processes of the study: where one lived on a node of which a session has no reading, that is a gap.
 
     Returns:
         Coverage of the worst component of all nodes and the seconds, each ``None`` where it can't be told; findings.
     """
-    if not traces:
+    if not traces and not lives:
         return None, None, []
     worst = 1.0
     unmetered_s = 0.0
     findings: list[Finding] = []
-    for node, group in groupby(traces, key=lambda t: t.node):
-        parts = list(group)
-        whole = Session(start_ns=_utc(parts[0], 0), begin_ns=_utc(parts[0], 0), end_ns=_utc(parts[-1], -1))
+    read: dict[str, list[NodeTrace]] = {}  # by machine: host names change, and several machines may have one
+    lived: dict[str, list[Life]] = {}
+    for trace in sorted(traces, key=lambda t: _utc(t, 0)):
+        read.setdefault(trace.boot or trace.node, []).append(trace)
+    for life in lives:
+        lived.setdefault(life.boot or life.node, []).append(life)
+    for machine in sorted({**read, **lived}, key=lambda m: ([*read.get(m, ()), *lived.get(m, ())][0].node, m)):
+        parts, here = read.get(machine, []), lived.get(machine, [])
+        node = (parts or here)[0].node
+        whole = _whole(parts, here)
         gaps: dict[tuple[int, int], list[tuple[str, float | None]]] = {}
         names = dict.fromkeys(c.name for t in parts for c in t.components) or {"": None}
         late_s: dict[str, float] = dict.fromkeys(names, 0.0)
@@ -71,6 +89,9 @@ def coverage_of(
                 held = [(t, max(_utc(t, 0), session.begin_ns), min(_utc(t, -1), session.end_ns)) for t in parts]
                 held = [(t, a, b) for t, a, b in held if b >= a]
                 if not held:
+                    for begin, end in _union(here, session):
+                        expected_ns += end - begin
+                        gaps.setdefault((begin, end), []).append((name, None))
                     continue
                 first = held[0][1]
                 limit_ns = max(_usual_ns(held[-1][0]) * 2.5, GAP_S * NS_PER_S)
@@ -87,11 +108,31 @@ def coverage_of(
                 for before, after in pairwise(edges):
                     if after.begin_ns > before.end_ns:
                         gaps.setdefault((before.end_ns, after.begin_ns), []).append((name, before.power_w))
-            worst = min(worst, metered_ns / expected_ns if expected_ns > 0 else 0.0)
+            if expected_ns > 0 or parts:
+                worst = min(worst, metered_ns / expected_ns if expected_ns > 0 else 0.0)
         findings += [_gap(node, (b - a) / NS_PER_S, held, len(names)) for (a, b), held in sorted(gaps.items())]
         findings += [finding for t in parts for finding in _long_intervals(t)]
         unmetered_s = max(unmetered_s, *late_s.values())
     return worst, unmetered_s if sessions else None, findings
+
+
+def _whole(parts: Sequence[NodeTrace], lives: Sequence[Life]) -> Session:
+    """From a node's first reading to its last; without any, while processes of the study lived on it."""
+    begin = _utc(parts[0], 0) if parts else min(life.begin_ns for life in lives)
+    end = _utc(parts[-1], -1) if parts else max(life.end_ns for life in lives)
+    return Session(start_ns=begin, begin_ns=begin, end_ns=end)
+
+
+def _union(lives: Sequence[Life], session: Session) -> list[tuple[int, int]]:
+    """When any process lived within a session."""
+    spans: list[tuple[int, int]] = []
+    for life in sorted(lives, key=lambda x: (x.begin_ns, x.end_ns)):
+        begin, end = max(life.begin_ns, session.begin_ns), min(life.end_ns, session.end_ns)
+        if spans and begin <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        elif end > begin:
+            spans.append((begin, end))
+    return spans
 
 
 def _utc(trace: NodeTrace, position: int) -> int:
@@ -99,6 +140,8 @@ def _utc(trace: NodeTrace, position: int) -> int:
 
 
 def _usual_ns(trace: NodeTrace) -> float:
+    if trace.interval_ns:
+        return float(trace.interval_ns)
     return float(np.median(np.diff(trace.t_ns))) if len(trace.t_ns) > 1 else 0.0
 
 
@@ -117,7 +160,8 @@ def _spans(trace: NodeTrace, name: str) -> list[_Span]:
         return [_Span(_utc(trace, 0), _utc(trace, -1), None)]
     if not found:
         return []
-    breaks = [] if found[0].provenance is Provenance.COUNTER else _long(trace)
+    unread = [] if found[0].provenance is Provenance.COUNTER else _long(trace)
+    breaks = sorted({*unread, *(i for i in found[0].lost if i < len(trace.t_ns) - 1)})
     edges = [0, *(edge for i in breaks for edge in (i, i + 1)), len(trace.t_ns) - 1]
     return [
         _Span(_utc(trace, a), _utc(trace, b), _power_w(trace, found[0], a, b))
@@ -152,12 +196,20 @@ def _long_intervals(trace: NodeTrace) -> list[Finding]:
     for i in _long(trace):
         gap_s = int(trace.t_ns[i + 1] - trace.t_ns[i]) / NS_PER_S
         energy_uj = {c.name: int(c.energy_uj[i + 1] - c.energy_uj[i]) for c in trace.components}
-        counted = [c.name for c in trace.components if c.provenance is Provenance.COUNTER]
-        extrapolated = [name for name in energy_uj if name not in counted]
+        counters = [c for c in trace.components if c.provenance is Provenance.COUNTER]
+        counted = [c.name for c in counters if i not in c.lost]
+        lost = [c.name for c in counters if i in c.lost]
+        extrapolated = [c.name for c in trace.components if c.provenance is not Provenance.COUNTER]
         parts = []
         if counted:
             energy_j = uj_to_j(sum(energy_uj[name] for name in counted))
             parts.append(f"the counters of {', '.join(counted)} went on ({energy_j:.3g} J)")
+        if lost:
+            energy_j = uj_to_j(sum(energy_uj[name] for name in lost))
+            parts.append(
+                f"the counters of {', '.join(lost)} may have begun again more than once: the {energy_j:.3g} J on the "
+                "books are the least that it was"
+            )
         if extrapolated:
             energy_j = uj_to_j(sum(energy_uj[name] for name in extrapolated))
             parts.append(f"{', '.join(extrapolated)} stands on the books with what its meter gave ({energy_j:.3g} J)")

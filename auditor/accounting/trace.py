@@ -34,6 +34,7 @@ class ComponentTrace:
         others_ns: Device time that processes outside all activities used, cumulative, ``(k,)``; ``None``: the
             driver does not tell who used the device.
         used_known: Whether the driver told its users over each interval, ``(k - 1,)``; ``None`` with ``others_ns``.
+        lost: Intervals whose energy is not known (the counter was reset, or may have wrapped more than once).
     """
 
     name: str
@@ -48,6 +49,7 @@ class ComponentTrace:
     attributable: bool = True
     others_ns: Int64 | None = None
     used_known: NDArray[np.bool_] | None = None
+    lost: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -117,6 +119,8 @@ class NodeTrace:
         checks: Second opinions on components: compared with them, never summed.
         activities: Who worked on it.
         others_bytes: Memory in use outside all activities, ``(k,)``; ``None`` where it was not read.
+        boot: Its boot: two machines may have one name.
+        interval_ns: Time between readings that its agent was told; 0: not known.
         bridge: Whether it only joins the last reading of one agent to the first of the next.
         offset_ns: Add to a time of this trace to get UTC nanoseconds since the epoch.
     """
@@ -130,6 +134,8 @@ class NodeTrace:
     busy_ns: Int64 | None = None
     others_bytes: Int64 | None = None
     gpu_slots: float = 0.0
+    boot: str = ""
+    interval_ns: int = 0
     bridge: bool = False
     offset_ns: int = 0
 

@@ -54,8 +54,9 @@ GRACE_S = 3.0
 class Agent:
     """Writes readings; ``tick`` is called by the thread of a self-paced meter, or else by :meth:`run`."""
 
-    def __init__(self, metering: Metering, interval_s: float) -> None:
+    def __init__(self, metering: Metering, interval_s: float, lease: Lease | None = None) -> None:
         self._metering = metering
+        self._lease = lease or Lease()
         self._interval_s = interval_s
         self._usage = TreeUsage()
         self._memory = TreeMemory()
@@ -65,7 +66,13 @@ class Agent:
         self._writers: dict[str, JournalWriter] = {}
         self._studies: dict[str, set[str]] = {}  # journal folder -> process keys already introduced there
         self._processes: dict[str, Registration] = {}
-        self._slots = NodeRecord(cpu_slots=cpu_slots(), gpu_slots=float(gpu_count()))
+        self._node = NodeRecord(
+            cpu_slots=cpu_slots(),
+            gpu_slots=float(gpu_count()),
+            interval_s=interval_s,
+            meters=metering.asked,
+            static_w=metering.static_w,
+        )
         stat = process_stat(os.getpid())
         self._start = stat.start if stat else 0
         self._own_ns = time.process_time_ns()
@@ -134,9 +141,10 @@ class Agent:
             if self._calibration.wants_more():
                 self._calibration.add(time.monotonic_ns(), self._metering.read())
                 return
-            found, self._calibration = self._calibration.static_w(), None
+            calibration, self._calibration = self._calibration, None
+            found = calibration.static_w()
             if found:
-                keep_static_w(found)
+                keep_static_w(calibration.to_keep())
                 detail = f"least power over {WINDOW_S:g} s while the meters started"
                 self._static = [StaticRecord(name=n, static_w=w, detail=detail) for n, w in sorted(found.items())]
                 for writer in self._writers.values():
@@ -172,7 +180,7 @@ class Agent:
             self.stop()
 
     def _tick(self) -> None:
-        registered = registrations(self._processes)
+        registered = dict(self._processes) if self._lease.lost else registrations(self._processes)
         self._welcome(registered)
         energy = self._metering.read()
         t_ns = time.monotonic_ns()
@@ -208,6 +216,8 @@ class Agent:
 
     def _welcome(self, registered: Mapping[str, Registration]) -> None:
         for key, registration in registered.items():
+            if (known := self._processes.get(key)) is not None and known != registration:
+                self._let_go(key)  # the process works for another study now
             if key not in self._processes:
                 if not is_alive(registration) and registration.journal_dir not in self._writers:
                     withdraw(key)  # left behind by an earlier run
@@ -235,7 +245,7 @@ class Agent:
                 for key in [key for key, process in self._processes.items() if process.journal_dir == folder]:
                     self._dismiss(key)
                 return
-            records.append(self._slots)
+            records.append(self._node)
             records += [*self._metering.components, *self._static]
             account = audit_account(parse_account(study.account).name)
             records.append(Seen(key=me, study=study.study, account=account, begin_ns=reading.t))
@@ -259,16 +269,27 @@ class Agent:
         mine = self._own_by_study.get(folder, 0)
         records.append(msgspec.structs.replace(reading, u={**reading.u, me: (mine, mine)}))
         records += [Gone(key=key, t=reading.t) for key in dead if key in introduced]
+        self._append(folder, records)
+
+    def _append(self, folder: str, records: list[Record]) -> None:
         try:
-            writer.append_or_keep(*records)
-            writer.sync()
+            self._writers[folder].append_or_keep(*records)
+            self._writers[folder].sync()
         except JournalError as error:  # one study's folder is gone or full: the others go on, and this one when it can
             print(error, file=sys.stderr, flush=True)  # noqa: T201 - the agent's log
+
+    def _let_go(self, key: str) -> None:
+        """Forget a process that lives on; where it comes back it is introduced again."""
+        folder = self._processes.pop(key).journal_dir
+        self._usage.unregister(key)
+        self._studies.get(folder, set()).discard(key)
+        if folder in self._writers:
+            self._append(folder, [Gone(key=key, t=time.monotonic_ns())])
 
     def _dismiss_withdrawn(self, registered: Mapping[str, Registration]) -> None:
         """Let go of processes whose registration was taken back, and close the journals nobody needs any more."""
         for key in [key for key in self._processes if key not in registered]:
-            self._dismiss(key)
+            self._let_go(key)
         needed = {process.journal_dir for process in self._processes.values()}
         for folder in self._writers.keys() - needed:
             writer = self._writers.pop(folder)
@@ -294,7 +315,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         static_w = {name: float(watts) for name, _, watts in (s.partition("=") for s in options.static or [])}
-        agent = Agent(Metering(options.meter or ["auto"], static_w), options.interval)
+        agent = Agent(Metering(options.meter or ["auto"], static_w), options.interval, lease)
         signal.signal(signal.SIGTERM, agent.stop)
         signal.signal(signal.SIGUSR1, agent.nudge)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the search

@@ -14,6 +14,7 @@ from auditor.domain.parameters import CarbonFactor, Parameters
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Finding, Severity, StudyRecord, Trial
 from auditor.metering.activity import node_name
+from auditor.metering.crosscheck import otherwise_metered, without_energy
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.history import runs_of, trials_of
 from auditor.metering.journal import JournalReader
@@ -134,12 +135,14 @@ class StudyReader:
         """
         timeline = self._timeline()
         try:
+            trials, runs = trials_of(self._of(SearchLog), timeline), runs_of(self._of(SearchLog), timeline)
             traces, found = traces_of(self._of(Readings), self._of(Marks), timeline, self.file.uuid)
             books, ledger = close_books(
                 traces,
                 policy=policy,
                 seal_ns=timeline.seal_ns(),
                 sessions=timeline.sessions(),
+                lives=timeline.lives(),
                 end_ns=timeline.finished_ns(),
             )
         except (ValueError, OverflowError) as error:
@@ -154,9 +157,16 @@ class StudyReader:
             direction=study["direction"],
             test_metric=study.get("test_metric"),
             books=books,
-            trials=trials_of(self._of(SearchLog), timeline),
-            runs=runs_of(self._of(SearchLog), timeline),
-            findings=(*self._damaged, *self._journal_findings(), *timeline.findings, *found),
+            trials=trials,
+            runs=runs,
+            findings=(
+                *self._damaged,
+                *self._journal_findings(),
+                *timeline.findings,
+                *found,
+                *otherwise_metered(self._of(Readings), self.file.config.get("metering", {})),
+                *without_energy(trials, books),
+            ),
         )
         return record, ledger
 

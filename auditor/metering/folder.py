@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -134,6 +135,8 @@ class StudyFolder:
             OSError: a file can't be read.
         """
         found = {}
+        if self.journals.is_symlink():
+            raise OSError(errno.ELOOP, "is a link, and what it leads to is not in this folder", str(self.journals))
         for path in (within or self.path).rglob("*"):
             name = path.relative_to(self.path)
             if path.is_file() and path != self.manifest and not any(part.startswith(".") for part in name.parts):

@@ -36,7 +36,8 @@ class Metering:
     """
 
     def __init__(self, names: Sequence[str], static_w: Mapping[str, float] | None = None) -> None:
-        self._static_w = dict(static_w or {})
+        self.asked = tuple(names)
+        self.static_w = dict(static_w or {})
         self._meters: list[Meter] = []
         self._optional: set[str] = set()
         for given in dict.fromkeys(names):
@@ -132,7 +133,7 @@ class Metering:
 
     def _record(self, meter: str, component: Component, *, check: bool = False) -> ComponentRecord:
         kind = component.name.partition(":")[0]
-        given = self._static_w.get(component.name, self._static_w.get(kind))
+        given = self.static_w.get(component.name, self.static_w.get(kind))
         if given is not None and not check:
             component = replace(component, static_w=given)
         source = "" if component.static_w is None else "configuration" if given is not None and not check else "model"
@@ -167,12 +168,14 @@ class Calibration:
 
     Args:
         components: What is metered; only those on the books without a stated static power are looked at.
-        known_w: What was found earlier in this boot; a lower figure replaces it.
+        known_w: What was found earlier in this boot, by ``<component>@<meter>``; a lower figure replaces it.
     """
 
     def __init__(self, components: Sequence[ComponentRecord], known_w: Mapping[str, float]) -> None:
-        self._names = [c.name for c in components if not c.check and c.static_w is None and c.attributable]
-        self._known_w = {name: known_w[name] for name in self._names if name in known_w}
+        found = [c for c in components if not c.check and c.static_w is None and c.attributable]
+        self._names = [c.name for c in found]
+        self._meter = {c.name: f"{c.name}@{c.meter}" for c in found}
+        self._known_w = {name: known_w[key] for name, key in self._meter.items() if key in known_w}
         self._samples: list[tuple[int, dict[str, int]]] = []
 
     def wants_more(self) -> bool:
@@ -197,3 +200,7 @@ class Calibration:
                     found[name] = min(power_w, found.get(name, power_w))
                 break
         return found
+
+    def to_keep(self) -> dict[str, float]:
+        """What was found, for other agents of this boot: a figure of one meter says nothing of another's."""
+        return {self._meter[name]: watts for name, watts in self.static_w().items()}

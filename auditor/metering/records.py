@@ -72,11 +72,22 @@ def process_key(pid: int, start: int) -> str:
     return f"{pid}-{start}"
 
 
-class NodeRecord(msgspec.Struct, tag_field="k", tag="node", frozen=True, kw_only=True):
-    """What the node offers: its slots."""
+class NodeRecord(msgspec.Struct, tag_field="k", tag="node", frozen=True, kw_only=True, omit_defaults=True):
+    """What the node offers, and how its agent was told to meter it.
+
+    Attributes:
+        cpu_slots: CPU slots of the node.
+        gpu_slots: GPUs of the node.
+        interval_s: Seconds between readings; 0: not told.
+        meters: Names of the meters asked for.
+        static_w: Power without load by component that was stated, in watts.
+    """
 
     cpu_slots: float
     gpu_slots: float
+    interval_s: float = 0.0
+    meters: tuple[str, ...] = ()
+    static_w: dict[str, float] = {}
 
 
 class ComponentRecord(msgspec.Struct, tag_field="k", tag="component", frozen=True, kw_only=True, omit_defaults=True):

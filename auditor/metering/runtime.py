@@ -84,28 +84,39 @@ def runtime_dir() -> Path:
     return path
 
 
+def share_runtime_dir(path: str, boot: str) -> None:
+    """Use the runtime folder of another process on the same machine, whatever this process's environment says."""
+    if boot == boot_id():
+        os.environ[ENVIRONMENT] = path
+
+
 def register(registration: Registration) -> Path:
-    """Publish a registration; the agent finds it at its next reading."""
+    """Publish a registration in place of an earlier one of its process; the agent finds it at its next reading."""
     folder = runtime_dir() / "processes"
-    path = folder / f"{registration.pid}-{registration.start}.json"
+    key = f"{registration.pid}-{registration.start}"
+    path = folder / f"{key}-{registration.begin_ns}.json"
     beside = folder / f".{path.name}"
     beside.write_bytes(msgspec.json.encode(registration))
-    return beside.rename(path)
+    beside.rename(path)
+    for other in folder.glob(f"{key}-*.json"):
+        if other != path:
+            other.unlink(missing_ok=True)
+    return path
 
 
 def registrations(known: Mapping[str, Registration] | None = None) -> dict[str, Registration]:
     """All registrations by process key; files that are no registration are left out.
 
     Args:
-        known: Registrations read before: a file is never changed, so these are not read again.
+        known: Registrations read before: a file is never changed, so that these are not read again.
     """
     found = {}
     folder = runtime_dir() / "processes"
     for name in os.listdir(folder):  # noqa: PTH208 - hot path
         if not name.endswith(".json") or name.startswith("."):
             continue
-        key = name.removesuffix(".json")
-        if known is not None and key in known:
+        key, _, begin_ns = name.removesuffix(".json").rpartition("-")
+        if known is not None and key in known and str(known[key].begin_ns) == begin_ns:
             found[key] = known[key]
             continue
         try:
@@ -116,8 +127,9 @@ def registrations(known: Mapping[str, Registration] | None = None) -> dict[str, 
 
 
 def withdraw(key: str) -> None:
-    """Remove a registration."""
-    (runtime_dir() / "processes" / f"{key}.json").unlink(missing_ok=True)
+    """Remove the registration of a process."""
+    for path in (runtime_dir() / "processes").glob(f"{key}-*.json"):
+        path.unlink(missing_ok=True)
 
 
 def withdraw_study(journal_dir: str, *, but: str = "") -> None:
@@ -129,7 +141,7 @@ def withdraw_study(journal_dir: str, *, but: str = "") -> None:
 
 
 def known_static_w() -> dict[str, float]:
-    """Power without load by component as calibrated earlier in this boot, in watts."""
+    """Power without load by ``<component>@<meter>`` as calibrated earlier in this boot, in watts."""
     try:
         return msgspec.json.decode((runtime_dir() / "static.json").read_bytes(), type=dict[str, float])
     except (OSError, msgspec.MsgspecError):
@@ -164,6 +176,14 @@ class Lease:
         os.write(fd, str(os.getpid()).encode())
         self._fd = fd
         return True
+
+    @property
+    def lost(self) -> bool:
+        """Whether the runtime folder was removed under its holder: what is registered can't be read any more."""
+        try:
+            return self._fd >= 0 and (runtime_dir() / "lease").stat().st_ino != os.fstat(self._fd).st_ino
+        except OSError:
+            return True
 
     def release(self) -> None:
         """Give the lease back; may be called twice."""

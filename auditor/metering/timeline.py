@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from auditor.accounting.coverage import Session
+from auditor.accounting.coverage import Life, Session
 from auditor.domain.quantities import NS_PER_S
 from auditor.domain.study import Finding, Severity
 from auditor.metering.parts import Marks, Readings, SearchLog
@@ -37,6 +37,7 @@ class Timeline:
         for header in sorted((p.header for p in self._parts), key=lambda h: (h.mono_ns, h.key)):
             first.setdefault((header.node, header.boot), header)
         self._offsets = {place: header.wall_ns - header.mono_ns for place, header in first.items()}
+        self._put_machines_in_order()
         self._follow_drivers()
         self._put_boots_in_order()
 
@@ -46,24 +47,45 @@ class Timeline:
 
     def sessions(self) -> list[Session]:
         """When a driver lived: from its process's start to its end, or to the last sign of it."""
-        seen: dict[tuple[str, str, str], int] = {}
-        for part in self._parts:
-            if isinstance(part, Readings):
-                for reading in part.readings:
-                    for key, (_, own) in reading.u.items():
-                        if own >= 0:
-                            place = (part.header.node, part.header.boot, key)
-                            seen[place] = max(reading.t, seen.get(place, reading.t))
         sessions = []
         for marks in self._drivers():
             header, offset = marks.header, self.offset_ns(marks.header)
-            ends = [marks.closed] if marks.closed is not None else []
-            ends += marks.seals[-1:]
-            end = min(ends) if ends else max(header.mono_ns, seen.get((header.node, header.boot, header.key), 0))
             sessions.append(
-                Session(start_ns=header.started_ns + offset, begin_ns=header.mono_ns + offset, end_ns=end + offset)
+                Session(
+                    start_ns=header.started_ns + offset,
+                    begin_ns=header.mono_ns + offset,
+                    end_ns=self._end_of(marks) + offset,
+                )
             )
         return sorted(sessions, key=lambda s: s.start_ns)
+
+    def _end_of(self, driver: Marks) -> int:
+        """CLOCK_MONOTONIC at which a driver ended: as it said, or the last sign of it."""
+        said = [*([driver.closed] if driver.closed is not None else []), *driver.seals[-1:]]
+        if said:
+            return min(said)
+        key = driver.header.key
+        seen = [
+            reading.t
+            for part in self._parts
+            if isinstance(part, Readings) and part.header.boot == driver.header.boot
+            for reading in part.readings
+            if reading.u.get(key, (0, -1))[1] >= 0
+        ]
+        return max([_last_ns(driver), *seen[-1:]])
+
+    def lives(self) -> list[Life]:
+        """When and where each process of the study lived, as far as its own journal tells."""
+        return [
+            Life(
+                node=p.header.node,
+                boot=p.header.boot,
+                begin_ns=p.header.mono_ns + self.offset_ns(p.header),
+                end_ns=_last_ns(p) + self.offset_ns(p.header),
+            )
+            for p in self._parts
+            if isinstance(p, Marks)
+        ]
 
     def last_driver(self) -> Marks | None:
         """Journal of the driver that ran last."""
@@ -101,11 +123,31 @@ class Timeline:
                     )
                 self._offsets[place] = offset
 
+    def _put_machines_in_order(self) -> None:
+        """A session on another machine than the one before begins after it, whatever the wall clocks say."""
+        before: tuple[int, str] | None = None
+        placed: set[_Place] = set()
+        for driver in self._drivers():
+            place = (driver.header.node, driver.header.boot)
+            begin_ns = driver.header.mono_ns + self._offsets[place]
+            if before and begin_ns < before[0] and before[1] != driver.header.node and place not in placed:
+                shift_ns = before[0] - begin_ns
+                self._offsets[place] += shift_ns
+                self._find(
+                    "clock-skew",
+                    f"The wall clock of node {driver.header.node} is at least {shift_ns / NS_PER_S:.3g} s behind that "
+                    f"of node {before[1]}, where the study ran before; times are given as if it had gone on at once.",
+                )
+            placed.add(place)
+            before = self._end_of(driver) + self._offsets[place], driver.header.node
+
     def _put_boots_in_order(self) -> None:
         order = {(d.header.node, d.header.boot): i for i, d in reversed(list(enumerate(self._drivers())))}
         ends: dict[str, int] = {}
+        asked = {(clock.node, clock.boot) for marks in self._drivers() for clock in marks.clocks}
         places = sorted(
-            self._offsets, key=lambda p: (p[0], order.get(p, len(order)) if p in order else 0, self._begin_ns(p))
+            (place for place in self._offsets if place not in asked or place in order),
+            key=lambda p: (p[0], order.get(p, len(order)) if p in order else 0, self._begin_ns(p)),
         )
         for place in places:
             node = place[0]

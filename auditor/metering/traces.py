@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
 from auditor.domain.accounts import audit_account, node_account, parse_account
 from auditor.domain.provenance import Provenance
-from auditor.domain.quantities import NS_PER_S
+from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Finding, Severity
 from auditor.metering.parts import Marks, Readings
-from auditor.metering.records import ComponentRecord, Mark, Reading, Seen, StaticRecord
+from auditor.metering.records import ComponentRecord, Header, Mark, Reading, Seen, StaticRecord
 from auditor.metering.timeline import Timeline
 
 Int64 = NDArray[np.int64]
+
+_MOST_W = 1_000.0
+"""More than a component with a counter that wraps draws, where its meter names no bound."""
+
+_ROOM, _STEP_S = 1.5, 1.0
 
 
 def traces_of(
@@ -37,12 +42,13 @@ def traces_of(
         study: UUID of the study; processes of others are ``foreign``.
     """
     findings: list[Finding] = []
-    by_process = {(m.header.node, m.header.boot, m.header.key): m for m in marks}
+    by_process = {_process(m.header, m.header.key): _marks_in_order(m, findings) for m in marks}
     whole = [part for part in (_in_time_order(p, findings) for p in readings) if part.readings]
-    whole.sort(key=lambda p: (p.header.node, p.header.boot, p.readings[0].t, p.header.key))
+    whole.sort(key=lambda p: (p.header.boot, p.readings[0].t, p.header.node, p.header.key))
     apart: list[Readings] = []
     for part in whole:
-        same = apart and (apart[-1].header.node, apart[-1].header.boot) == (part.header.node, part.header.boot)
+        _look_for_strangers(part, by_process, study, findings)
+        same = apart and apart[-1].header.boot == part.header.boot
         kept = _after(part, apart[-1], findings) if same else part
         if kept.readings:
             apart.append(kept)
@@ -75,6 +81,63 @@ def _in_time_order(part: Readings, findings: list[Finding]) -> Readings:
         )
     )
     return replace(part, readings=kept)
+
+
+def _process(header: Header, key: str) -> tuple[str, str, str]:
+    """Identity of a process: of its machine the boot says more than the name, which may change or be another's too."""
+    return header.boot, header.pidns, key
+
+
+def _marks_in_order(marks: Marks, findings: list[Finding]) -> Marks:
+    """Marks by time, those after the end left out: whatever else a journal says is damage."""
+    times = [mark.t for mark in marks.marks]
+    kept = sorted(marks.marks, key=lambda mark: mark.t)
+    if marks.closed is not None:
+        kept = [mark for mark in kept if mark.t <= marks.closed]
+    odd = sum(after < before for before, after in pairwise(times)) + len(times) - len(kept)
+    if not odd:
+        return marks
+    findings.append(
+        Finding(
+            code="marks-out-of-order",
+            severity=Severity.WARNING,
+            message=f"{odd} marks of process {marks.header.key} on node {marks.header.node} lie before the one above "
+            "them or after its end: the journal is damaged, and its phases are in doubt.",
+        )
+    )
+    return replace(marks, marks=kept)
+
+
+def _look_for_strangers(
+    part: Readings, marks: Mapping[tuple[str, str, str], Marks], study: str, findings: list[Finding]
+) -> None:
+    """What readings speak of and no journal describes."""
+    mute = [
+        key
+        for key, seen in part.seen.items()
+        if seen.study == study and key != part.header.key and _process(part.header, key) not in marks
+    ]
+    if mute:
+        findings.append(
+            Finding(
+                code="marks-missing",
+                severity=Severity.WARNING,
+                message=f"{len(mute)} processes of the study on node {part.header.node} have no journal of marks "
+                f"({', '.join(sorted(mute)[:5])}): all they used is on the account they began with.",
+            )
+        )
+    described = {component.key for component in part.components}
+    unknown = {key for reading in part.readings[:: max(1, len(part.readings) - 1)] for key in reading.e} - described
+    unknown |= {key for reading in part.readings[:: max(1, len(part.readings) - 1)] for key in reading.u} - {*part.seen}
+    if unknown:
+        findings.append(
+            Finding(
+                code="journal-incomplete",
+                severity=Severity.WARNING,
+                message=f"Readings of node {part.header.node} (agent {part.header.key}) name "
+                f"{', '.join(sorted(unknown)[:5])}, which their journal does not describe: that is not on the books.",
+            )
+        )
 
 
 def _after(part: Readings, before: Readings, findings: list[Finding]) -> Readings:
@@ -140,9 +203,11 @@ def _bridge(before: Readings, after: Readings) -> Readings | None:
 
     Only while a process of a study lived through it: between two sessions nobody asks what the machine used.
     """
-    if (before.header.node, before.header.boot) != (after.header.node, after.header.boot):
+    if before.header.boot != after.header.boot:
         return None
     first, last = before.readings[-1], after.readings[0]
+    if first.z != last.z:  # suspended meanwhile: many counters begin again
+        return None
     if last.t <= first.t or not before.seen.keys() & after.seen.keys() & first.u.keys() & last.u.keys():
         return None
     counters = {c.name: c for c in before.components if c.counter and not c.check}
@@ -152,6 +217,8 @@ def _bridge(before: Readings, after: Readings) -> Readings | None:
         if same is None or component.check or (component.counter, component.wrap_uj) != (same.counter, same.wrap_uj):
             continue
         if component.key not in first.e or component.key not in last.e:
+            continue
+        if _may_have_wrapped(component, last.t - first.t):
             continue
         energy_uj = last.e[component.key] - first.e[component.key]
         if component.wrap_uj:
@@ -172,6 +239,12 @@ def _bridge(before: Readings, after: Readings) -> Readings | None:
     )
 
 
+def _may_have_wrapped(component: ComponentRecord, passed_ns: int) -> bool:
+    """Whether a counter could have begun again more than once while nobody read it."""
+    most_w = _MOST_W if component.high_w is None else component.high_w
+    return component.wrap_uj is not None and most_w * passed_ns / 1e3 >= component.wrap_uj
+
+
 def _joined(reading: Reading, energy_uj: dict[str, int], other: Reading) -> Reading:
     """A reading at one end of a bridge: each agent counts trees anew, but the CPU time of a process itself goes on."""
     lived = {key for key in reading.u.keys() & other.u.keys() if reading.u[key][1] >= 0}
@@ -190,12 +263,14 @@ def _trace(
     busy = [r.b for r in readings]
     usage = _Columns(readings)
     activities = [
-        _activity(part, seen, marks.get((header.node, header.boot, seen.key)), study, usage)
+        _activity(part, seen, marks.get(_process(header, seen.key)), study, usage)
         for _, seen in sorted(part.seen.items())
     ]
     components = [(c, _component(part, c, findings)) for c in part.components]
     return NodeTrace(
         node=header.node,
+        boot=header.boot,
+        interval_ns=round(part.node.interval_s * NS_PER_S) if part.node else 0,
         t_ns=np.array([r.t for r in readings], dtype=np.int64),
         cpu_slots=part.node.cpu_slots if part.node else 1.0,
         gpu_slots=part.node.gpu_slots if part.node else 0.0,
@@ -214,7 +289,13 @@ def _component(part: Readings, record: ComponentRecord, findings: list[Finding])
         last = reading.e.get(record.key, last)
         energy.append(last)
     energy_uj = np.array(energy, dtype=np.int64)
-    if (np.diff(energy_uj) < 0).any():
+    backwards = np.flatnonzero(np.diff(energy_uj) < 0)
+    for i in backwards.tolist():
+        if energy_uj[i + 2 : i + 3] >= energy_uj[i]:  # a single figure is off, the counter goes on
+            energy_uj[i + 1] = energy_uj[i]
+    grown_uj, passed_ns = np.diff(energy_uj), _gaps_ns(part.readings)
+    lost = (grown_uj < 0) | np.array([_may_have_wrapped(record, int(ns)) for ns in passed_ns], dtype=bool)
+    if len(backwards):
         findings.append(
             Finding(
                 code="energy-backwards",
@@ -223,11 +304,12 @@ def _component(part: Readings, record: ComponentRecord, findings: list[Finding])
                 "such intervals count as 0; the meter was reset or the journal is damaged.",
             )
         )
+    _look_for_the_impossible(part, record, grown_uj, passed_ns, findings)
     calibrated = part.static.get(record.name) if record.static_w is None and not record.check else None
     told = np.array([record.name in r.g for r in part.readings], dtype=bool)
     return ComponentTrace(
         name=record.name,
-        energy_uj=np.maximum.accumulate(energy_uj),
+        energy_uj=energy_uj[0] + np.concatenate([[0], np.cumsum(np.maximum(grown_uj, 0))]).astype(np.int64),
         static_w=calibrated.static_w if calibrated else record.static_w,
         static_source=_static_source(record, calibrated),
         meter=record.meter,
@@ -236,9 +318,34 @@ def _component(part: Readings, record: ComponentRecord, findings: list[Finding])
         high_w=record.high_w,
         detail=f"{record.detail}; {calibrated.detail}" if calibrated else record.detail,
         attributable=record.attributable,
+        lost=tuple(np.flatnonzero(lost).tolist()),
         others_ns=_held([r.g.get(record.name, {}).get("") for r in part.readings]) if told.any() else None,
         used_known=told[:-1] & told[1:] if told.any() else None,
     )
+
+
+def _gaps_ns(readings: Sequence[Reading]) -> Int64:
+    passed_ns: Int64 = np.diff([r.t for r in readings]).astype(np.int64)
+    return passed_ns
+
+
+def _look_for_the_impossible(
+    part: Readings, record: ComponentRecord, grown_uj: Int64, passed_ns: Int64, findings: list[Finding]
+) -> None:
+    """Energy beyond what a component can draw, with room for counters that step."""
+    if record.high_w is None:
+        return
+    most_uj = record.high_w * (passed_ns / 1e3 * _ROOM + _STEP_S * 1e6)
+    for i in np.flatnonzero(grown_uj > most_uj)[:1].tolist():
+        findings.append(
+            Finding(
+                code="energy-impossible",
+                severity=Severity.ERROR,
+                message=f"The energy of {record.name} on node {part.header.node} by {record.meter} grew by "
+                f"{uj_to_j(int(grown_uj[i])):.3g} J in {passed_ns[i] / NS_PER_S:.3g} s, more than the "
+                f"{record.high_w:.3g} W that it can draw.",
+            )
+        )
 
 
 def _static_source(record: ComponentRecord, calibrated: StaticRecord | None) -> str:

@@ -27,6 +27,7 @@ from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
 from auditor.metering.journal import JournalWriter
 from auditor.metering.records import AttemptRecord, OutcomeRecord, RunRecord, StepRecord
+from auditor.metering.runtime import share_runtime_dir
 from auditor.ports import SearchSpace
 from auditor.search.jobs import Job, Progress, Wait
 from auditor.search.samplers import make_pruner, make_sampler
@@ -59,6 +60,7 @@ class CoordinatorSettings:
         retries: How often a lost trial is tried again.
         baselines: Names of the baselines.
         evaluation_seeds: Fresh seeds for winner and default; 0: no evaluation.
+        runtime: Runtime folder of the driver's machine, and its boot id.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class CoordinatorSettings:
     retries: int
     baselines: tuple[str, ...]
     evaluation_seeds: int
+    runtime: tuple[str, str] = ("", "")
 
 
 class Coordinator:
@@ -88,6 +91,7 @@ class Coordinator:
             InputError: the space does not load.
         """
         self._settings = settings
+        share_runtime_dir(*settings.runtime)
         folder = StudyFolder(settings.folder)
         self._lock = folder.lock(wait_s=30)
         self._activity = Activity(folder.journals, settings.uuid, search_account(settings.study, "sampler"))

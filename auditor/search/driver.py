@@ -27,7 +27,7 @@ from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFile
 from auditor.metering.processes import boot_id
 from auditor.metering.records import Finished, Seal
-from auditor.metering.runtime import AgentHandle, nudge_agent, withdraw_study
+from auditor.metering.runtime import AgentHandle, nudge_agent, runtime_dir, withdraw_study
 from auditor.metering.slots import cpu_slots
 from auditor.search.budget import Limits, limits
 from auditor.search.jobs import Progress
@@ -168,6 +168,7 @@ class _Driver:
             self._keepers = keep_other_nodes(config.metering)
             for clock in clocks_of(self._keepers):
                 self._activity.record(clock)
+        runtime = (str(runtime_dir().resolve()), boot_id())
         self._worker_settings = WorkerSettings(
             folder=self._folder.path.resolve(),
             study=config.study,
@@ -178,6 +179,7 @@ class _Driver:
             gpus=config.resources.gpus_per_trial,
             prunes=PRUNERS.get(config.search.pruner) != "NopPruner",
             import_path=str(Path.cwd()),
+            runtime=runtime,
         )
         self._worker_class = as_actor(
             Worker, num_cpus=config.resources.cpus_per_trial, num_gpus=config.resources.gpus_per_trial
@@ -195,6 +197,7 @@ class _Driver:
                 retries=config.resources.retries,
                 baselines=config.baselines,
                 evaluation_seeds=config.evaluation.seeds,
+                runtime=runtime,
             )
         )
         for _ in range(config.resources.workers):

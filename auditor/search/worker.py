@@ -13,6 +13,7 @@ from typing import Any
 from auditor.domain.accounts import search_account
 from auditor.metering.activity import Activity
 from auditor.metering.folder import StudyFolder
+from auditor.metering.runtime import share_runtime_dir
 from auditor.search.jobs import Job, Wait
 
 
@@ -30,6 +31,7 @@ class WorkerSettings:
         gpus: GPU slots the worker holds.
         prunes: Whether the answer to a report matters: with no pruner nobody waits for it.
         import_path: Folder the search was started in, where the user's modules are.
+        runtime: Runtime folder of the driver's machine, and its boot id.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class WorkerSettings:
     gpus: float
     prunes: bool
     import_path: str
+    runtime: tuple[str, str]
 
 
 class Worker:
@@ -50,6 +53,7 @@ class Worker:
         """Register with the node agent, so that the imports are on the books too."""
         self._name = name
         self._settings = settings
+        share_runtime_dir(*settings.runtime)
         self._activity = Activity(
             StudyFolder(settings.folder).journals,
             settings.uuid,

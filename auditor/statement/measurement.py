@@ -16,10 +16,12 @@ CONTRADICTIONS = frozenset(
         "books-do-not-balance",
         "components-do-not-sum",
         "meters-disagree",
+        "energy-impossible",
         "hash-differs",
         "recomputation-differs",
     }
 )
+INCOMPLETE = frozenset({"attempt-without-energy", "marks-missing", "marks-out-of-order", "journal-incomplete"})
 NONE_BELOW_COVERAGE = 0.5
 GOOD_FROM_COVERAGE = 0.99
 MOST_DISTURBANCE = 0.1
@@ -42,11 +44,13 @@ def measurement_section(record: StudyRecord, usage: Usage, findings: Iterable[Fi
     Args:
         record: The study.
         usage: Its accounts by purpose.
-        findings: All findings on the books; those named in ``CONTRADICTIONS`` contradict them.
+        findings: All findings on the books; those named in ``CONTRADICTIONS`` contradict them, those in ``INCOMPLETE``
+            limit them.
     """
+    findings = list(findings)
     contradictions = [finding.message for finding in findings if finding.code in CONTRADICTIONS]
     absent = _absent(record)
-    limits = _limits(record, usage)
+    limits = [*(finding.message for finding in findings if finding.code in INCOMPLETE), *_limits(record, usage)]
     imported = (
         ["the study ran elsewhere: its energy is compiled from what was reported, not metered here"]
         if record.imported

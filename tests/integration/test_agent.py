@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,13 @@ from auditor.metering.closing import StudyReader, read_study
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.processes import boot_id, process_stat
 from auditor.metering.records import Seal
-from auditor.metering.runtime import AgentHandle, Registration, nudge_agent, register, registrations
+from auditor.metering.runtime import AgentHandle, Registration, nudge_agent, register, registrations, withdraw
 
 HERE = (node_name(), boot_id())
 CPU_W, RAM_W = 40.0, 6.0
 WORKER = """
 import sys, time
+from dataclasses import replace
 from pathlib import Path
 from auditor.metering.activity import Activity
 folder, study, account, seconds = sys.argv[1:]
@@ -286,7 +289,7 @@ def test_a_study_let_go_may_come_back_to_the_same_agent(tmp_path: Path, runtime_
         handle.ensure()
         wait(lambda count=count: len(list(folder.journals.glob("readings-*.jsonl"))) == count)
         key = next(iter(registrations()))
-        (runtime_dir / "processes" / f"{key}.json").unlink()
+        withdraw(key)
         nudge_agent()
         assert reader.wait_for_agents([HERE], 2)
         finish(child)
@@ -360,3 +363,66 @@ def test_a_registration_left_behind_is_withdrawn(tmp_path: Path) -> None:
     start(AgentHandle(["replay"], 0.2), StudyReader(folder))
     assert list(registrations()) == [mine.header.key]
     forget(mine)
+
+
+TWO = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+from auditor.metering.activity import Activity, forget
+def burn(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+for uuid, folder in zip(("one", "two"), sys.argv[1:]):
+    activity = Activity(Path(folder), uuid, f"study/{uuid}/search/sampler")
+    burn(2.0)
+    forget(activity)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_goes_from_one_study_to_another_works_for_each(tmp_path: Path) -> None:
+    folders = [study_folder(tmp_path / name, name) for name in ("one", "two")]
+    stays = [driver(folder, name) for folder, name in zip(folders, ("one", "two"), strict=True)]
+    start(AgentHandle(["replay"], 0.2, {"cpu": 0.0}), StudyReader(folders[0]))
+    subprocess.run([sys.executable, "-c", TWO, *(str(folder.journals) for folder in folders)], check=True)
+    nudge_agent()
+    time.sleep(0.5)
+    for activity in stays:
+        forget(activity)
+    for folder, name in zip(folders, ("one", "two"), strict=True):
+        books = read_study(folder.path, Policy.DIRECT)[0].books
+        others = {account for account in books.accounts if account.startswith("study/") and f"/{name}/" not in account}
+        assert not others
+        assert books.account_cpu_s[f"study/{name}/search/sampler"] == pytest.approx(2.0, rel=0.2)
+
+
+@pytest.mark.slow
+def test_a_runtime_folder_that_is_cleaned_away_ends_no_reading(tmp_path: Path, runtime_dir: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.1), reader)
+    pid = agent_pid(runtime_dir)
+    assert pid is not None
+    shutil.rmtree(runtime_dir)
+    before = readings(reader)
+    wait(lambda: readings(reader) > before + 5, 5)
+    os.kill(pid, signal.SIGTERM)
+    forget(mine)
+
+
+@pytest.mark.slow
+def test_an_agent_started_with_other_settings_is_named(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    file = folder.read_study()
+    asked = {"meters": ["codecarbon"], "interval_s": 0.2, "static_w": {"cpu": 35.0}}
+    folder.write_study(replace(file, config={"metering": asked}))
+    mine = driver(folder, "u")
+    start(AgentHandle(["replay"], 1.0, {"cpu": 1.0}), StudyReader(folder))
+    forget(mine)
+    found = [f.message for f in read_study(folder.path)[0].findings if f.code == "metered-otherwise"]
+    assert len(found) == 1
+    assert "with meters replay, readings each 1 s, static power cpu=1 W" in found[0]
+    assert "asked for was meters codecarbon, readings each 0.2 s, static power cpu=35 W" in found[0]

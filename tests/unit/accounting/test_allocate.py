@@ -150,9 +150,9 @@ def test_phases_are_split_by_time_where_the_process_used_no_cpu_itself() -> None
 
 def test_cpu_time_seen_outside_its_life_goes_to_what_it_last_worked_for() -> None:
     # It gave its slots back at 1 s and its children were still counted in the second interval.
-    closed = activity("p", [0, 1, 2], account=MAIN, end_s=1, marks=[(0.5, 0.5, T0)])
-    node = trace([0, 1, 2], component("cpu", [0, 20, 40]), closed, busy_s=[0, 1, 2])
-    assert joules(node) == {MAIN: 10, T0: 30}
+    closed = activity("p", [0, 1, 2, 3], account=MAIN, end_s=1, marks=[(0.5, 0.5, T0)])
+    node = trace([0, 1, 2, 3], component("cpu", [0, 20, 40, 60]), closed, busy_s=[0, 1, 2, 3])
+    assert joules(node) == {MAIN: 10, T0: 30, "node/n/foreign": 20}  # long after its end nothing is late any more
 
 
 def test_an_activity_unknown_at_some_readings_is_not_counted_twice() -> None:

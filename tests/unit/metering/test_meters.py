@@ -156,8 +156,13 @@ def test_the_least_power_over_half_a_second_is_the_static_power() -> None:
 
 
 def test_a_lower_figure_of_this_boot_stays() -> None:
-    assert calibrated([50.0] * 30, {"cpu": 8.0, "other": 1.0}) == {"cpu": 8.0}
-    assert calibrated([5.0] * 30, {"cpu": 8.0}) == {"cpu": pytest.approx(5.0)}
+    assert calibrated([50.0] * 30, {"cpu@m": 8.0, "cpu@other": 1.0}) == {"cpu": 8.0}
+    assert calibrated([5.0] * 30, {"cpu@m": 8.0}) == {"cpu": pytest.approx(5.0)}
+
+
+def test_what_one_meter_found_is_kept_as_that_meters() -> None:
+    calibration = Calibration([component("cpu")], {"cpu@m": 8.0})
+    assert calibration.to_keep() == {"cpu@m": 8.0}
 
 
 def test_what_states_its_static_power_is_not_calibrated() -> None:

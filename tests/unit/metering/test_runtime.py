@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from auditor.domain.errors import AuditorError, MeterError
@@ -98,6 +100,27 @@ def test_registrations_come_back() -> None:
     assert [r.account for r in registrations().values()] == ["study/u/search/sampler"]
 
 
+def test_what_was_read_is_read_again_only_where_it_was_replaced() -> None:
+    mine = registration()
+    path = register(mine)
+    known = registrations()
+    path.write_bytes(b"not read")
+    assert registrations(known) == known
+    again = msgspec.structs.replace(mine, begin_ns=mine.begin_ns + 1, study="other")
+    register(again)
+    assert registrations(known) == {f"{mine.pid}-{mine.start}": again}
+
+
+def test_a_lease_is_lost_with_its_folder(runtime: Path) -> None:
+    lease = Lease()
+    assert not lease.lost  # it was never held
+    assert lease.acquire()
+    assert not lease.lost
+    shutil.rmtree(runtime)
+    assert lease.lost
+    lease.release()
+
+
 def test_a_withdrawn_registration_is_gone() -> None:
     mine = registration()
     register(mine)
@@ -108,9 +131,10 @@ def test_a_withdrawn_registration_is_gone() -> None:
 
 def test_what_is_no_registration_is_left_out(runtime: Path) -> None:
     register(registration())
-    (runtime / "processes" / "1-1.json").write_text('{"pid": "x"}')
-    (runtime / "processes" / "2-2.json").write_bytes(b"\xff")
-    (runtime / "processes" / ".3-3.json").write_text("{}")
+    (runtime / "processes" / "1-1-1.json").write_text('{"pid": "x"}')
+    (runtime / "processes" / "2-2-2.json").write_bytes(b"\xff")
+    (runtime / "processes" / "x.json").write_bytes(b"x")
+    (runtime / "processes" / ".3-3-3.json").write_text("{}")
     assert len(registrations()) == 1
 
 
