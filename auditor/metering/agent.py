@@ -66,6 +66,7 @@ class Agent:
         self._writers: dict[str, JournalWriter] = {}
         self._studies: dict[str, set[str]] = {}  # journal folder -> process keys already introduced there
         self._processes: dict[str, Registration] = {}
+        self._begun: dict[str, int] = {}  # when each process was registered first
         self._node = NodeRecord(
             cpu_slots=cpu_slots(),
             gpu_slots=float(gpu_count()),
@@ -180,7 +181,8 @@ class Agent:
             self.stop()
 
     def _tick(self) -> None:
-        registered = dict(self._processes) if self._lease.lost else registrations(self._processes)
+        known = {_process_of(key): registration for key, registration in self._processes.items()}
+        registered = known if self._lease.lost else registrations(known)
         self._welcome(registered)
         energy = self._metering.read()
         t_ns = time.monotonic_ns()
@@ -215,13 +217,17 @@ class Agent:
         self.ticked.set()
 
     def _welcome(self, registered: Mapping[str, Registration]) -> None:
-        for key, registration in registered.items():
-            if (known := self._processes.get(key)) is not None and known != registration:
-                self._let_go(key)  # the process works for another study now
+        for process, registration in registered.items():
+            key = process
+            if self._begun.get(process, registration.begin_ns) != registration.begin_ns:
+                key = f"{process}#{registration.begin_ns}"  # it worked for another study before
             if key not in self._processes:
                 if not is_alive(registration) and registration.journal_dir not in self._writers:
-                    withdraw(key)  # left behind by an earlier run
+                    withdraw(process)  # left behind by an earlier run
                     continue
+                for other in [other for other in self._processes if _process_of(other) == process]:
+                    self._let_go(other)
+                self._begun.setdefault(process, registration.begin_ns)
                 self._processes[key] = registration
                 self._usage.register(key, registration.pid, registration.cpu_ns)
 
@@ -288,7 +294,7 @@ class Agent:
 
     def _dismiss_withdrawn(self, registered: Mapping[str, Registration]) -> None:
         """Let go of processes whose registration was taken back, and close the journals nobody needs any more."""
-        for key in [key for key in self._processes if key not in registered]:
+        for key in [key for key, process in self._processes.items() if registered.get(_process_of(key)) != process]:
             self._let_go(key)
         needed = {process.journal_dir for process in self._processes.values()}
         for folder in self._writers.keys() - needed:
@@ -299,7 +305,12 @@ class Agent:
     def _dismiss(self, key: str) -> None:
         self._processes.pop(key)
         self._usage.unregister(key)
-        withdraw(key)
+        withdraw(_process_of(key))
+
+
+def _process_of(key: str) -> str:
+    """The process that a key in the readings stands for."""
+    return key.partition("#")[0]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -85,7 +85,7 @@ def _in_time_order(part: Readings, findings: list[Finding]) -> Readings:
 
 def _process(header: Header, key: str) -> tuple[str, str, str]:
     """Identity of a process: of its machine the boot says more than the name, which may change or be another's too."""
-    return header.boot, header.pidns, key
+    return header.boot, header.pidns, key.partition("#")[0]
 
 
 def _marks_in_order(marks: Marks, findings: list[Finding]) -> Marks:

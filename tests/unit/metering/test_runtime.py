@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from auditor.domain.errors import AuditorError, MeterError
-from auditor.metering.processes import start_ticks
+from auditor.metering.processes import boot_id, start_ticks
 from auditor.metering.runtime import (
     AgentHandle,
     Lease,
@@ -21,6 +21,7 @@ from auditor.metering.runtime import (
     register,
     registrations,
     runtime_dir,
+    share_runtime_dir,
     withdraw,
 )
 
@@ -160,6 +161,15 @@ def test_a_folder_of_somebody_else_is_refused(runtime: Path) -> None:
     os.chown(runtime, 12345, -1)
     with pytest.raises(AuditorError, match=r"belongs to another user: set AUDITOR_RUNTIME_DIR"):
         runtime_dir()
+
+
+def test_a_process_of_the_same_machine_uses_the_drivers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUDITOR_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "mine"))
+    share_runtime_dir(str(tmp_path / "theirs"), "another boot")
+    assert runtime_dir().parent == tmp_path / "mine"
+    share_runtime_dir(str(tmp_path / "theirs"), boot_id())
+    assert runtime_dir() == tmp_path / "theirs"
 
 
 def handle_until_error(handle: AgentHandle) -> None:
