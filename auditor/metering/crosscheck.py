@@ -46,7 +46,7 @@ def without_energy(trials: Iterable[Trial], books: Books) -> list[Finding]:
 
 
 def otherwise_metered(readings: Sequence[Readings], asked: Mapping[str, Any]) -> list[Finding]:
-    """Agents that somebody else had started, with other settings than the study's."""
+    """Agents with other settings than the study's: somebody else had started them, or the study asks anew."""
     wanted = NodeRecord(
         cpu_slots=0,
         gpu_slots=0,
@@ -61,8 +61,8 @@ def otherwise_metered(readings: Sequence[Readings], asked: Mapping[str, Any]) ->
             continue
         if _settings(node) != _settings(wanted):
             found[part.header.node] = (
-                f"Node {part.header.node} was metered by an agent that was running already, with {_settings(node)}; "
-                f"asked for was {_settings(wanted)}."
+                f"Node {part.header.node} was metered, at least at times, with {_settings(node)}; the study asks for "
+                f"{_settings(wanted)}."
             )
     return [Finding(code="metered-otherwise", severity=Severity.WARNING, message=text) for text in found.values()]
 

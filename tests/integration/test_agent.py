@@ -424,4 +424,4 @@ def test_an_agent_started_with_other_settings_is_named(tmp_path: Path) -> None:
     found = [f.message for f in read_study(folder.path)[0].findings if f.code == "metered-otherwise"]
     assert len(found) == 1
     assert "with meters replay, readings each 1 s, static power cpu=1 W" in found[0]
-    assert "asked for was meters codecarbon, readings each 0.2 s, static power cpu=35 W" in found[0]
+    assert "the study asks for meters codecarbon, readings each 0.2 s, static power cpu=35 W" in found[0]
