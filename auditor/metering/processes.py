@@ -112,10 +112,13 @@ class TreeUsage:
 
     A process belongs to its nearest registered ancestor. Children that ended count through the time their parent
     reaped, less what was already seen of them while they lived. Only unknown processes are looked up in /proc, so that
-    a sample costs one listing and two reads per process of a registered tree. Not safe for several threads.
+    a sample costs one listing and two reads per process of a registered tree. The process that asks, the node agent, is
+    in nobody's tree, whoever started it, and neither are its children: it accounts for itself. Not safe for several
+    threads.
     """
 
     def __init__(self) -> None:
+        self._agent = os.getpid()
         self._known: dict[int, _Known] = {}
         self._registered: dict[int, str] = {}
         self._used_ns: dict[str, int] = {}
@@ -226,7 +229,7 @@ class TreeUsage:
             if pid in self._registered:
                 return self._registered[pid]
             known = self._known.get(pid)
-            if known is None or known.parent == pid:
+            if known is None or pid == self._agent or known.parent == pid:
                 return None
             pid = known.parent
         return None

@@ -28,7 +28,7 @@ from auditor.metering.processes import (
 )
 
 S = 1_000_000_000
-INIT = 1
+INIT, AGENT = 1, 2
 
 
 @dataclass
@@ -64,6 +64,7 @@ class Kernel:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(processes, "process_stat", self.stat)
             patch.setattr(processes, "cpu_clock_ns", self.cpu.get)
+            patch.setattr(processes.os, "getpid", lambda: AGENT)
             patch.setattr(processes.os, "listdir", lambda path: [str(pid) for pid in self.parent] + ["stat", "self"])
             yield self
 
@@ -257,6 +258,23 @@ def test_a_process_let_go_is_its_ancestors_again(kernel: Kernel) -> None:
     usage.unregister("worker")
     kernel.burn(11, 2)
     assert tree(usage) == {"driver": 2.0}
+
+
+def test_the_agent_is_in_no_tree_whoever_started_it(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    usage.register("driver", kernel.spawn(10), 0)
+    usage.sample()
+    kernel.burn(kernel.spawn(AGENT, 10), 3)
+    kernel.burn(kernel.spawn(11, AGENT), 5)
+    kernel.burn(kernel.spawn(12, 10), 1)
+    assert tree(usage) == {"driver": 1.0}
+    assert usage.pids() == {10: "driver", 12: "driver"}
+    usage.register("worker", 12, 1 * S)
+    kernel.burn(AGENT, 3)
+    kernel.burn(11, 5)
+    kernel.end(11)
+    assert tree(usage) == {"driver": 1.0, "worker": 0.0}
+    assert usage.owner(AGENT) is None
 
 
 steps = st.lists(
