@@ -210,13 +210,14 @@ def _plus(a: int | None, b: int | None) -> int | None:
 
 
 def _cpu_s(traces: Sequence[NodeTrace]) -> float | None:
+    """CPU seconds of the study's process trees."""
     if not traces:
         return None
     return sum(
         (max(0, int(a.tree_ns.max())) - (max(0, int(a.tree_ns[0])) if a.first == 0 else 0)) / NS_PER_S
         for t in traces
         for a in t.activities
-        if len(a.tree_ns)
+        if len(a.tree_ns) and not a.foreign
     )
 
 

@@ -56,18 +56,23 @@ def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTr
 
 
 def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
-    """Slot-seconds that activities reserved on a node, by kind; at most what the node has."""
+    """Slot-seconds that activities of the study reserved on a node, by kind.
+
+    Where all reservations exceed the slots of the node, they are divided by their sum.
+    """
     duration_us = np.diff(trace.t_ns // _NS_PER_US)
+    own = np.array([not a.foreign for a in trace.activities], dtype=bool)
     result = {}
     for kind, slots, capacity in (
         ("cpu", [a.cpu_slots for a in trace.activities], trace.cpu_slots),
         ("gpu", [a.gpu_slots for a in trace.activities], trace.gpu_slots),
     ):
-        if not len(segments.activity) or not any(slots):
+        if not len(segments.activity) or not any(np.array(slots)[own]):
             continue
-        held = np.zeros(len(duration_us), dtype=np.float64)
-        np.add.at(held, segments.interval, np.array(slots)[segments.activity] * segments.duration_us)
-        result[kind] = float(np.minimum(held, capacity * duration_us).sum() / 1e6)
+        held_us = np.array(slots)[segments.activity] * segments.duration_us
+        reserved_us = np.bincount(segments.interval, held_us, len(duration_us))
+        part = np.minimum(1.0, capacity * duration_us / np.maximum(reserved_us, 1.0))
+        result[kind] = float((held_us * part[segments.interval])[own[segments.activity]].sum() / 1e6)
     return result
 
 
@@ -103,7 +108,7 @@ def _most_at_once(trace: NodeTrace, slots: Sequence[float]) -> NDArray[np.float6
     """Most slots that activities of the study reserved at one time until the end of each interval, ``(i,)``."""
     changes = [(-(2**62), 0.0)]
     for activity, held in zip(trace.activities, slots, strict=True):
-        if held > 0 and not activity.base_account.startswith("node/"):
+        if held > 0 and not activity.foreign:
             changes.append((activity.begin_ns, held))
             if activity.end_ns is not None:
                 changes.append((max(activity.end_ns, activity.begin_ns), -held))

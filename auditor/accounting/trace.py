@@ -104,6 +104,11 @@ class ActivityTrace:
     device_ns: Mapping[str, Int64] = field(default_factory=dict)
     resident_bytes: Int64 | None = None
 
+    @property
+    def foreign(self) -> bool:
+        """Whether it works for somebody else than the study."""
+        return self.base_account.startswith("node/")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeTrace:

@@ -222,6 +222,17 @@ def test_reserved_slot_seconds_are_at_most_what_the_node_has() -> None:
     assert slot_s(trace([0, 1], component("cpu", [0, 1]), greedy)) == {"cpu": 2.0}
 
 
+def test_what_others_reserve_is_not_the_studys() -> None:
+    mine, other = activity("p", [0, 0], account=T0, cpus=1), activity("q", [0, 0], account=FOREIGN, cpus=1, gpus=7)
+    assert slot_s(trace([0, 1], component("cpu", [0, 1]), mine, other, gpus=8)) == {"cpu": 1.0}
+
+
+def test_slots_reserved_twice_are_divided_between_the_study_and_others() -> None:
+    mine = activity("p", [0, 0, 0], account=T0, cpus=1)
+    other = activity("q", [0, 0, 0], account=FOREIGN, cpus=3, end_s=1)
+    assert slot_s(trace([0, 1, 2], component("cpu", [0, 1, 2]), mine, other)) == {"cpu": 0.5 + 1.0}
+
+
 def test_no_reservation_holds_no_device() -> None:
     assert slot_s(trace([0, 1], component("cpu", [0, 1]), activity("p", [0, 0]))) == {}
 

@@ -5,7 +5,7 @@ from auditor.accounting.books import close_books, is_search_account
 from auditor.accounting.coverage import Session
 from auditor.accounting.trace import NodeTrace
 from auditor.domain.study import Severity
-from unit.accounting.traces import IDLE, J, S, activity, component, trace
+from unit.accounting.traces import FOREIGN, IDLE, J, S, activity, component, trace
 
 T0, T1 = "study/s/trial/0/1/train", "study/s/trial/1/1/train"
 MAIN, AUDIT, BASE = "study/s/search/orchestration", "study/s/audit", "study/s/baseline/default/train"
@@ -211,6 +211,13 @@ def test_cpu_seconds_count_whole_trees_once_metered() -> None:
     books, _ = close_books([trace([0, 1, 2], component("cpu", [0, 1, 2]), worker)])
     assert books.cpu_s == pytest.approx(4.0)
     assert books.account_cpu_s[T0] == pytest.approx(1.0)
+
+
+def test_cpu_and_device_seconds_of_others_are_not_the_studys() -> None:
+    mine = activity("p", [0, 1], account=T0, cpus=1)
+    other = activity("q", [0, 5], account=FOREIGN, cpus=1, gpus=1)
+    books, _ = close_books([trace([0, 5], component("cpu", [0, 9]), mine, other, gpus=1)])
+    assert (books.cpu_s, books.device_s) == (1.0, {"cpu": 5.0})
 
 
 def test_cpu_seconds_with_unknown_usage() -> None:
