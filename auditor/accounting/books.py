@@ -12,7 +12,7 @@ from auditor.accounting.agreement import disagreements
 from auditor.accounting.allocate import Charges, Policy, accounts_cut, allocate
 from auditor.accounting.coverage import Life, Session, coverage_of
 from auditor.accounting.reservations import reserved_slot_s
-from auditor.accounting.trace import NodeTrace
+from auditor.accounting.trace import ActivityTrace, NodeTrace
 from auditor.domain.accounts import node_account, parse_account
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Books, ComponentBook, Finding, Severity, Window
@@ -60,7 +60,7 @@ def close_books(
         lives: When and where processes of the study lived.
         end_ns: When the study's last work ended, UTC nanoseconds.
     """
-    cut = [_until(_in_order(trace), seal_ns) for trace in traces]
+    cut = [_until(_in_order(_others_ended(trace)), seal_ns) for trace in traces]
     kept = sorted((t for t in cut if len(t.t_ns)), key=lambda t: (t.node, t.t_ns[0] + t.offset_ns, t.boot))
     segments = [accounts_cut(trace) for trace in kept]
     charges = [allocate(trace, policy, part) for trace, part in zip(kept, segments, strict=True)]
@@ -170,6 +170,18 @@ def _attribution(traces: Sequence[NodeTrace], charges: Sequence[Charges]) -> lis
 def _in_order(trace: NodeTrace) -> NodeTrace:
     """The trace with its activities by key, so that the order given decides no tie."""
     return replace(trace, activities=tuple(sorted(trace.activities, key=lambda a: a.key)))
+
+
+def _others_ended(trace: NodeTrace) -> NodeTrace:
+    """The trace with processes of other studies ended when they were last read: only their own journals tell."""
+
+    def ended(activity: ActivityTrace) -> ActivityTrace:
+        read = activity.first + len(activity.tree_ns)
+        if not activity.foreign or activity.end_ns is not None or read >= len(trace.t_ns):
+            return activity
+        return replace(activity, end_ns=int(trace.t_ns[read - 1] if len(activity.tree_ns) else trace.t_ns[0]))
+
+    return replace(trace, activities=tuple(map(ended, trace.activities)))
 
 
 def _until(trace: NodeTrace, seal_ns: int | None) -> NodeTrace:

@@ -40,7 +40,8 @@ def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTr
     """Who reserved how much of a component.
 
     A GPU is reserved by lease, everything else by CPU slots. A job that holds the whole node has the CPU slots that
-    nobody reserved; of the GPUs it has as much as its study reserved at once until then, and the others are idle.
+    nobody reserved; of the GPUs it has as much as its study reserved at once until then, and the others are idle. Jobs
+    that hold the node at one time share it; those of other studies are taken together.
     """
     if component.kind == "gpu":
         whole = component.name == "gpu"
@@ -50,9 +51,8 @@ def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTr
             for a in trace.activities
         ]
         capacity = trace.gpu_slots if whole else 1.0
-        return _reserve(trace, segments, slots, capacity, np.minimum(capacity, _most_at_once(trace, slots)))
-    slots = [a.cpu_slots for a in trace.activities]
-    return _reserve(trace, segments, slots, trace.cpu_slots, np.full(len(trace.t_ns) - 1, trace.cpu_slots))
+        return _reserve(trace, segments, slots, capacity, as_much_as_before=True)
+    return _reserve(trace, segments, [a.cpu_slots for a in trace.activities], trace.cpu_slots)
 
 
 def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
@@ -81,7 +81,8 @@ def _reserve(
     segments: Segments,
     slots: Sequence[float],
     capacity: float,
-    holdable: NDArray[np.float64],
+    *,
+    as_much_as_before: bool = False,
 ) -> Reservations:
     """Where reservations exceed the slots they are divided by their sum."""
     duration_us = np.diff(trace.t_ns // _NS_PER_US)
@@ -90,25 +91,42 @@ def _reserve(
     reserved = np.zeros(len(duration_us), dtype=np.int64)
     np.add.at(reserved, segments.interval, weight)
     rest = np.maximum(round(capacity * _MILLI) * duration_us - reserved, 0)
-    holdable_milli = np.rint(holdable * _MILLI).astype(np.int64)
-    to_hold = np.minimum(rest, np.maximum(holdable_milli * duration_us - reserved, 0))
     holders = tuple(position for position, a in enumerate(trace.activities) if a.holds_rest)
-    overlap_us = np.zeros((len(duration_us), len(holders)), dtype=np.int64)
+    lived = _lived(trace, holders)
+    wanted = rest[:, None] * lived
+    if as_much_as_before:
+        foreign = np.array([a.foreign for a in trace.activities], dtype=bool)
+        for others in (False, True):
+            theirs = foreign[segments.activity] == others
+            now = np.zeros(len(duration_us), dtype=np.int64)
+            np.add.at(now, segments.interval[theirs], weight[theirs])
+            most = np.minimum(capacity, _most_at_once(trace, slots, foreign=others))
+            again = np.clip(np.rint(most * _MILLI).astype(np.int64) * duration_us - now, 0, rest)
+            column = foreign[list(holders)] == others
+            at_once = np.maximum(lived[:, column].sum(axis=1), 1.0)
+            wanted[:, column] = (again / at_once)[:, None] * lived[:, column]
+    part = np.minimum(1.0, rest / np.maximum(wanted.sum(axis=1), 1.0))
+    held = np.floor(wanted * part[:, None]).astype(np.int64)
+    return Reservations(segment=weight, holders=holders, holder=held, idle=rest - held.sum(axis=1), reserved=reserved)
+
+
+def _lived(trace: NodeTrace, holders: Sequence[int]) -> NDArray[np.float64]:
+    """Share of each interval over which each of some activities held its slots, ``(i, h)``."""
+    duration_us = np.diff(trace.t_ns // _NS_PER_US)
+    lived = np.zeros((len(duration_us), len(holders)), dtype=np.float64)
     for column, position in enumerate(holders):
         holder = trace.activities[position]
         begin = np.maximum(trace.t_ns[:-1], holder.begin_ns)
         end = trace.t_ns[1:] if holder.end_ns is None else np.minimum(trace.t_ns[1:], holder.end_ns)
-        overlap_us[:, column] = np.maximum(end // _NS_PER_US - begin // _NS_PER_US, 0)
-    whole_us = np.maximum(np.maximum(duration_us, overlap_us.sum(axis=1)), 1)  # holders at one time share
-    held = np.floor(to_hold[:, None] * (overlap_us / whole_us[:, None])).astype(np.int64)
-    return Reservations(segment=weight, holders=holders, holder=held, idle=rest - held.sum(axis=1), reserved=reserved)
+        lived[:, column] = np.maximum(end // _NS_PER_US - begin // _NS_PER_US, 0) / np.maximum(duration_us, 1)
+    return lived
 
 
-def _most_at_once(trace: NodeTrace, slots: Sequence[float]) -> NDArray[np.float64]:
-    """Most slots that activities of the study reserved at one time until the end of each interval, ``(i,)``."""
+def _most_at_once(trace: NodeTrace, slots: Sequence[float], *, foreign: bool) -> NDArray[np.float64]:
+    """Most slots that activities of the study, or of others, reserved at one time until the end of each interval."""
     changes = [(-(2**62), 0.0)]
     for activity, held in zip(trace.activities, slots, strict=True):
-        if held > 0 and not activity.foreign:
+        if held > 0 and activity.foreign == foreign:
             changes.append((activity.begin_ns, held))
             if activity.end_ns is not None:
                 changes.append((max(activity.end_ns, activity.begin_ns), -held))

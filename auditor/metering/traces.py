@@ -378,7 +378,7 @@ def _activity(part: Readings, seen: Seen, marks: Marks | None, study: str, usage
         cpu_slots=seen.cpu_slots,
         gpu_slots=seen.gpu_slots,
         gpus={f"gpu:{uuid}": share for uuid, share in seen.gpus.items()},
-        holds_rest=seen.holds_rest and not foreign,
+        holds_rest=seen.holds_rest,
         mark_ns=np.array([m.t for m in kept], dtype=np.int64),
         mark_cpu_ns=np.array([m.c for m in kept], dtype=np.int64),
         mark_account=tuple(m.a for m in kept),

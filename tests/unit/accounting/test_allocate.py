@@ -72,6 +72,16 @@ def test_holders_at_one_time_share_the_rest() -> None:
     assert joules(node) == {T0: 4, T1: 4}
 
 
+def test_a_search_of_somebody_else_shares_the_rest() -> None:
+    mine, other = (activity(a, [0, 0], account=a, rest=True) for a in (MAIN, FOREIGN))
+    worker = activity("p", [0, 0], account=T0, cpus=1)
+    assert joules(trace([0, 1], component("cpu", [0, 8], 8), mine, other, worker, busy_s=[0, 0])) == {
+        T0: 4,
+        MAIN: 2,
+        FOREIGN: 2,
+    }
+
+
 def test_policy_direct_puts_static_energy_to_idle() -> None:
     driver = activity("d", [0, 0], account=MAIN, rest=True)
     worker = activity("p", [0, 1], account=T0, cpus=1)

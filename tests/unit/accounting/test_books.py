@@ -220,6 +220,15 @@ def test_cpu_and_device_seconds_of_others_are_not_the_studys() -> None:
     assert (books.cpu_s, books.device_s) == (1.0, {"cpu": 5.0})
 
 
+def test_others_give_back_what_they_held_when_they_are_read_no_more() -> None:
+    mine = activity("d", [0, 0, 0], account=MAIN, rest=True)
+    others = [activity("e", [0, 0], account=FOREIGN, rest=True), activity("q", [0, 0], account=FOREIGN, cpus=2)]
+    long_gone = activity("z", [], account=FOREIGN, begin_s=-9, rest=True)
+    node = trace([0, 1, 2], component("cpu", [0, 8, 16], 8), mine, *others, long_gone)
+    books, _ = close_books([node])
+    assert {a: uj for a, uj in books.accounts.items() if uj} == {FOREIGN: 8 * J, MAIN: 8 * J}
+
+
 def test_cpu_seconds_with_unknown_usage() -> None:
     worker = activity("p", [None, 4, None], account=T0)
     books, _ = close_books([trace([0, 1, 2], component("cpu", [0, 1, 2]), worker)])

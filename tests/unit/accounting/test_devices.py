@@ -9,7 +9,7 @@ import pytest
 
 from auditor.accounting.allocate import Charges, Policy, allocate
 from auditor.accounting.trace import ActivityTrace, ComponentTrace
-from unit.accounting.traces import IDLE, UNEXPLAINED, J, S, activity, component, joules, ns, sums, trace
+from unit.accounting.traces import FOREIGN, IDLE, UNEXPLAINED, J, S, activity, component, joules, ns, sums, trace
 
 T0, T1, MAIN = "study/s/trial/0/1", "study/s/trial/1/1", "study/s/search/orchestration"
 A, B = "gpu:A", "gpu:B"
@@ -59,6 +59,27 @@ def test_a_gpu_given_back_is_held_by_the_job_that_reserved_it() -> None:
     worker = replace(on("p", T0, {A: 1}), end_ns=S, tree_ns=ns([0, 0, 0]), own_ns=ns([0, 0, 0]))
     node = trace([0, 1, 2], gpu(A, [0, 50, 70], 20), gpu(B, [0, 20, 40], 20), driver, worker, gpus=2)
     assert joules(node) == {T0: 50, MAIN: 20, IDLE: 40}
+
+
+def test_searches_at_one_time_each_hold_their_own_gpus() -> None:
+    searches = [activity(a, [0, 0, 0], account=a, rest=True) for a in (MAIN, FOREIGN)]
+    workers = [replace(on(k, a, {g: 1}), end_ns=S) for k, a, g in (("p", T0, A), ("q", FOREIGN, B))]
+    node = trace([0, 1, 2], gpu(A, [0, 20, 40], 20), gpu(B, [0, 30, 60], 30), *searches, *workers, gpus=2)
+    assert joules(node) == {T0: 20, MAIN: 20, FOREIGN: 60}
+
+
+def test_searches_at_one_time_share_a_gpu_that_both_had() -> None:
+    searches = [activity(a, [0, 0, 0], account=a, rest=True) for a in (MAIN, FOREIGN)]
+    workers = [replace(on(k, a, {A: 1}), begin_ns=b, end_ns=b + S) for k, a, b in (("p", T0, 0), ("q", FOREIGN, S))]
+    node = trace([0, 1, 2, 3], gpu(A, [0, 20, 40, 60], 20), *searches, *workers, gpus=1)
+    assert joules(node) == {T0: 20, MAIN: 10, FOREIGN: 20 + 10}
+
+
+def test_a_gpu_given_back_is_held_beside_others() -> None:
+    driver = activity("d", [0, 0, 0], account=MAIN, rest=True)
+    mine, other = replace(on("p", T0, {A: 0.5}), end_ns=S), on("q", FOREIGN, {A: 0.5})
+    node = trace([0, 1, 2], gpu(A, [0, 20, 40], 20), driver, mine, other, gpus=1)
+    assert joules(node) == {T0: 10, MAIN: 10, FOREIGN: 20}
 
 
 def test_a_stranger_on_a_gpu_pays_for_itself() -> None:

@@ -33,8 +33,10 @@ T0 = "study/u/trial/0/1/train"
 IDLE, FOREIGN = "node/node-a/idle", "node/node-a/foreign"
 
 
-def seen(pid: int, begin_s: float = 0.0, *, study: str = "u", account: str = MAIN, cpus: float = 0.0) -> Seen:
-    return Seen(key=f"{pid}-7", study=study, account=account, begin_ns=at(begin_s), cpu_slots=cpus)
+def seen(
+    pid: int, begin_s: float = 0.0, *, study: str = "u", account: str = MAIN, cpus: float = 0.0, rest: bool = False
+) -> Seen:
+    return Seen(key=f"{pid}-7", study=study, account=account, begin_ns=at(begin_s), cpu_slots=cpus, holds_rest=rest)
 
 
 def accounts(folder: StudyFolder, policy: Policy = Policy.RESERVED) -> dict[str, float]:
@@ -102,6 +104,14 @@ def test_processes_of_another_study_are_foreign(tmp_path: Path) -> None:
         marks=[header(account=MAIN)],
     )
     assert accounts(folder) == {MAIN: 5 + 5, FOREIGN: 5 + 15}
+
+
+def test_two_searches_on_a_node_share_what_nobody_reserved(tmp_path: Path) -> None:
+    searches = [seen(100, rest=True), seen(200, study="v", account="study/v/search/orchestration", rest=True)]
+    both, one = {"100-7": (0.0, 0.0), "200-7": (0.0, 0.0)}, {"100-7": (0.0, 0.0)}
+    times = [reading(0, 0, both, busy_s=0), reading(1, 10, both, busy_s=0), reading(2, 20, one, busy_s=0)]
+    folder = study(tmp_path, readings=agent(*searches, *times, static_w=10), marks=[header(account=MAIN)])
+    assert accounts(folder) == {MAIN: 5 + 10, FOREIGN: 5}
 
 
 def test_what_another_studys_process_marks_is_not_ours(tmp_path: Path) -> None:
