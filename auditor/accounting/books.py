@@ -71,9 +71,12 @@ def close_books(
     coverage, unmetered_start_s, findings = coverage_of(kept, sessions, lives)
     times, cumulative = _cumulative(kept, charges)
     device_s: dict[str, float] = {}
+    search_device_s: dict[str, float] = {}
     for trace, part in zip(kept, segments, strict=True):
-        for kind, seconds in reserved_slot_s(trace, part).items():
-            device_s[kind] = device_s.get(kind, 0.0) + seconds
+        for kind, by_account in reserved_slot_s(trace, part).items():
+            of_search = (seconds for account, seconds in by_account.items() if is_search_account(account))
+            device_s[kind] = device_s.get(kind, 0.0) + sum(by_account.values())
+            search_device_s[kind] = search_device_s.get(kind, 0.0) + sum(of_search)
     books = Books(
         policy=policy.value,
         accounts=policies[policy.value],
@@ -93,6 +96,7 @@ def close_books(
         cpu_s=_cpu_s(kept),
         account_cpu_s={name: cpu_us / 1e6 for name, cpu_us in account_cpu_us.items()},
         device_s=device_s,
+        search_device_s=search_device_s,
         cumulative_ns=tuple(times.tolist()),
         cumulative_uj=tuple(cumulative.tolist()),
         findings=(*findings, *disagreements(kept), *_attribution(kept, charges)),

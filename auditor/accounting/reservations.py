@@ -55,14 +55,14 @@ def reservations_of(trace: NodeTrace, segments: Segments, component: ComponentTr
     return _reserve(trace, segments, [a.cpu_slots for a in trace.activities], trace.cpu_slots)
 
 
-def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
-    """Slot-seconds that activities of the study reserved on a node, by kind.
+def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, dict[str, float]]:
+    """Slot-seconds that activities of the study reserved on a node, by kind and by account.
 
     Where all reservations exceed the slots of the node, they are divided by their sum.
     """
     duration_us = np.diff(trace.t_ns // _NS_PER_US)
     own = np.array([not a.foreign for a in trace.activities], dtype=bool)
-    result = {}
+    result: dict[str, dict[str, float]] = {}
     for kind, slots, capacity in (
         ("cpu", [a.cpu_slots for a in trace.activities], trace.cpu_slots),
         ("gpu", [a.gpu_slots for a in trace.activities], trace.gpu_slots),
@@ -72,7 +72,9 @@ def reserved_slot_s(trace: NodeTrace, segments: Segments) -> dict[str, float]:
         held_us = np.array(slots)[segments.activity] * segments.duration_us
         reserved_us = np.bincount(segments.interval, held_us, len(duration_us))
         part = np.minimum(1.0, capacity * duration_us / np.maximum(reserved_us, 1.0))
-        result[kind] = float((held_us * part[segments.interval])[own[segments.activity]].sum() / 1e6)
+        paid_us = np.where(own[segments.activity], held_us * part[segments.interval], 0.0)
+        by_account = np.bincount(segments.account, paid_us, len(segments.accounts)) / 1e6
+        result[kind] = {segments.accounts[a]: float(by_account[a]) for a in np.flatnonzero(by_account).tolist()}
     return result
 
 

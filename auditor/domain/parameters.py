@@ -32,7 +32,8 @@ class Parameters:
         pue: Power usage effectiveness of the data centre, at least 1.
         factor: Carbon factor; ``None``: no carbon figure can be given.
         price_per_kwh: Price of electricity in ``currency``.
-        price_per_device_hour: Price of a reserved device (a GPU where the study held one, else a CPU) per hour.
+        price_per_device_hour: Price of an hour of a device that the search reserved (a GPU where the study held one,
+            else a CPU).
         currency: ISO 4217 code.
         worth_gain: What the gain on the study's metric must exceed to count as paid.
         worth_cost: What the search may cost at most, in ``currency``; ``None``: no limit.

@@ -189,7 +189,8 @@ class Books:
         wall_s: Seconds from the first reading to the seal (or the last reading).
         cpu_s: CPU seconds of all processes of the study.
         account_cpu_s: CPU seconds of the processes themselves (without children) while they worked for an account.
-        device_s: Seconds that devices were reserved, by kind (``cpu``, ``gpu``).
+        device_s: Seconds that the study reserved devices, by kind (``cpu``, ``gpu``).
+        search_device_s: Of these the seconds of the search (trials, search/*, audit).
         cumulative_ns: Times of the readings, ``(k,)``.
         cumulative_uj: Energy of the search (trials, search/*, audit) up to each reading, ``(k,)``.
         findings: What closing the books found.
@@ -209,6 +210,7 @@ class Books:
     cpu_s: float | None = None
     account_cpu_s: Mapping[str, float] = field(default_factory=dict)
     device_s: Mapping[str, float] = field(default_factory=dict)
+    search_device_s: Mapping[str, float] = field(default_factory=dict)
     cumulative_ns: tuple[int, ...] = ()
     cumulative_uj: tuple[int, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -222,6 +224,11 @@ class Books:
     def residual_uj(self) -> int:
         """Metered less charged: 0 in books that balance."""
         return self.metered_uj - self.charged_uj
+
+    @property
+    def priced_device_s(self) -> float | None:
+        """Device-seconds that the search pays for: GPUs where the study held any, else CPUs; ``None``: none held."""
+        return self.search_device_s.get("gpu" if self.device_s.get("gpu") else "cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

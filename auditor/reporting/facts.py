@@ -126,7 +126,7 @@ def more_facts(statement: Statement) -> list[Fact]:
     )
     for key, label, price, unit in (
         ("energy", "Cost of electricity", "price_per_kwh", "kWh"),
-        ("device_hours", "Cost of device time", "price_per_device_hour", "device-hour"),
+        ("device_hours", "Cost of device time", "price_per_device_hour", "device-hour of the search"),
     ):
         paid = figure(statement, f"cost.{price}")
         note = "" if paid is None else f"at {money(paid, currency)} per {unit}"

@@ -53,8 +53,7 @@ class Limits:
         if self.carbon_g is not None and emitted_g >= self.carbon_g:
             return f"carbon ({self.carbon_g:.3g} g)"
         if self.money is not None:
-            kind = "gpu" if books.device_s.get("gpu") else "cpu"
-            hours = books.device_s.get(kind, 0.0) / 3600
+            hours = (books.priced_device_s or 0.0) / 3600
             spent = kwh * (parameters.price_per_kwh or 0.0) + hours * (parameters.price_per_device_hour or 0.0)
             if spent >= self.money:
                 return f"money ({self.money:.3g} {parameters.currency})"

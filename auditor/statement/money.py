@@ -1,4 +1,4 @@
-"""The carbon and cost sections: the search's energy times what the reader assumes."""
+"""The carbon and cost sections: the search's energy and device time times what the reader assumes."""
 
 from __future__ import annotations
 
@@ -59,11 +59,10 @@ def carbon_section(search_uj: int | None, parameters: Parameters) -> tuple[dict[
 def cost_section(
     record: StudyRecord, search_uj: int | None, parameters: Parameters
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """The ``cost`` section, in the currency of the parameters."""
+    """The ``cost`` section: what the search cost, in the currency of the parameters."""
     kwh = None if search_uj is None else uj_to_kwh(search_uj)
     per_kwh, per_hour = parameters.price_per_kwh, parameters.price_per_device_hour
-    kind = "gpu" if record.books.device_s.get("gpu") else "cpu"
-    device_s = finite(record.books.device_s.get(kind))
+    device_s = finite(record.books.priced_device_s)
     energy = None if kwh is None or per_kwh is None else kwh * parameters.pue * per_kwh
     devices = None if device_s is None or per_hour is None else device_s / SECONDS_PER_HOUR * per_hour
     known = [amount for amount in (energy, devices) if amount is not None]

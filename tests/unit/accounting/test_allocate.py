@@ -217,7 +217,7 @@ def test_decreasing_energy_is_refused() -> None:
 
 
 def slot_s(node: NodeTrace) -> dict[str, float]:
-    return reserved_slot_s(node, accounts_cut(node))
+    return {kind: sum(by_account.values()) for kind, by_account in reserved_slot_s(node, accounts_cut(node)).items()}
 
 
 def test_reserved_slot_seconds() -> None:
@@ -230,6 +230,12 @@ def test_reserved_slot_seconds() -> None:
 def test_reserved_slot_seconds_are_at_most_what_the_node_has() -> None:
     greedy = activity("p", [0, 0], cpus=5)
     assert slot_s(trace([0, 1], component("cpu", [0, 1]), greedy)) == {"cpu": 2.0}
+
+
+def test_reserved_slot_seconds_are_known_by_account() -> None:
+    worker = activity("p", [0, 0], account=MAIN, cpus=1, marks=[(1, 0, T0), (3, 0, T1)])
+    node = trace([0, 4], component("cpu", [0, 1]), worker)
+    assert reserved_slot_s(node, accounts_cut(node)) == {"cpu": {MAIN: 1.0, T0: 2.0, T1: 1.0}}
 
 
 def test_what_others_reserve_is_not_the_studys() -> None:

@@ -206,6 +206,14 @@ def test_device_seconds_add_up_over_traces() -> None:
     assert books.device_s == {"cpu": 4.0, "gpu": 2.0}
 
 
+def test_device_seconds_of_the_search_are_known_apart() -> None:
+    worker = activity("p", [0, 0], account=MAIN, cpus=1, gpus=0.5, marks=[(1, 0, T0), (3, 0, BASE)])
+    books, _ = close_books([trace([0, 8], component("cpu", [0, 1]), worker, gpus=1)])
+    assert (books.device_s, books.search_device_s) == ({"cpu": 8.0, "gpu": 4.0}, {"cpu": 3.0, "gpu": 1.5})
+    baseline = activity("p", [0, 0], account=BASE, cpus=1)
+    assert close_books([trace([0, 8], component("cpu", [0, 1]), baseline)])[0].search_device_s == {"cpu": 0.0}
+
+
 def test_cpu_seconds_count_whole_trees_once_metered() -> None:
     worker = activity("p", [3, 4, 7], own_s=[1, 1.5, 2], account=T0)
     books, _ = close_books([trace([0, 1, 2], component("cpu", [0, 1, 2]), worker)])

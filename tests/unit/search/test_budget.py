@@ -11,8 +11,11 @@ J = 1_000_000
 FACTOR = CarbonFactor(g_per_kwh=100.0, source="user")
 
 
-def books(accounts: Mapping[str, int], **device_s: float) -> Books:
-    return Books(policy="reserved", accounts=accounts, metered_uj=sum(accounts.values()), device_s=device_s)
+def books(accounts: Mapping[str, int], **search_s: float) -> Books:
+    """Running books; baselines and evaluation have held devices for as long as the search."""
+    held = {kind: 2 * seconds for kind, seconds in search_s.items()}
+    uj = sum(accounts.values())
+    return Books(policy="reserved", accounts=accounts, metered_uj=uj, device_s=held, search_device_s=search_s)
 
 
 def limit(**given: float) -> Limits:

@@ -143,7 +143,8 @@ def books(accounts: Mapping[str, int] | None = None, **changes: Any) -> Books:
         sealed=True,
         wall_s=100.0,
         cpu_s=90.0,
-        device_s={"cpu": 200.0},
+        device_s={"cpu": 250.0},
+        search_device_s={"cpu": 200.0},
         cumulative_ns=tuple(T0 + i * S for i in range(101)),
         cumulative_uj=tuple(min(i * 10, 400) * J for i in range(101)),
     )

@@ -208,15 +208,16 @@ def test_carbon_and_money():
     assert carbon["kwh"] == pytest.approx(kwh)
     assert carbon["location_based_g"] == pytest.approx(kwh * 1.5 * 100.0)
     assert cost["energy"] == pytest.approx(kwh * 1.5 * 0.3)
-    assert cost["device_hours"] == pytest.approx(200.0 / 3600.0 * 0.9)
+    assert statement["compute"]["device_s"] == {"cpu": 250.0}
+    assert cost["device_hours"] == pytest.approx(200.0 / 3600.0 * 0.9)  # without baselines and evaluation, as energy
     assert cost["total"] == pytest.approx(cost["energy"] + cost["device_hours"])
 
 
 def test_the_gpu_is_what_a_device_hour_costs_where_one_was_held():
-    books = records.books(device_s={"cpu": 800.0, "gpu": 100.0})
-    assert build(records.PRICED, books=books)["cost"]["device_hours"] == pytest.approx(100.0 / 3600.0 * 0.9)
-    books = records.books(device_s={"cpu": 800.0, "gpu": 0.0})
-    assert build(records.PRICED, books=books)["cost"]["device_hours"] == pytest.approx(800.0 / 3600.0 * 0.9)
+    for gpu_s, priced_s in ((100.0, 60.0), (0.0, 500.0)):
+        held, by_search = {"cpu": 800.0, "gpu": gpu_s}, {"cpu": 500.0, "gpu": 0.6 * gpu_s}
+        books = records.books(device_s=held, search_device_s=by_search)
+        assert build(records.PRICED, books=books)["cost"]["device_hours"] == pytest.approx(priced_s / 3600.0 * 0.9)
 
 
 def test_without_factor_and_prices_every_figure_says_what_would_give_it():

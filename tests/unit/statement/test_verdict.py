@@ -150,8 +150,13 @@ def test_a_cost_limit_without_price_can_not_be_paid():
 
 def test_a_cost_limit_with_a_price_that_gives_no_figure_can_not_be_paid():
     parameters = replace(records.PRICED, worth_cost=5.0)
-    assert verdict(parameters, books=records.books(device_s={}))["grade"] == "not shown"
-    assert verdict(replace(parameters, price_per_device_hour=None), books=records.books(device_s={}))["grade"] == "paid"
+    assert verdict(parameters, books=records.books(device_s={}, search_device_s={}))["grade"] == "not shown"
+    assert (
+        verdict(replace(parameters, price_per_device_hour=None), books=records.books(device_s={}, search_device_s={}))[
+            "grade"
+        ]
+        == "paid"
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +259,7 @@ def test_a_cost_at_its_limit_is_within_it():
 
 
 def test_a_cost_above_its_limit_needs_no_other_price():
-    result = verdict(replace(records.PRICED, worth_cost=1e-9), books=records.books(device_s={}))
+    result = verdict(replace(records.PRICED, worth_cost=1e-9), books=records.books(device_s={}, search_device_s={}))
     assert result["grade"] == "not paid"
     assert "above the limit of 1.00e-09 EUR" in " ".join(result["reasons"])
 
