@@ -94,13 +94,20 @@ def busy_ns() -> int:
     return sum(int(fields[i]) for i in _BUSY_FIELDS) * _TICK_NS
 
 
+def last_pid() -> int:
+    """Process id that was given out last in this PID namespace; ids are given out in turn."""
+    with open("/proc/loadavg", "rb") as file:
+        return int(file.read().split()[4])
+
+
 @dataclass(slots=True)
 class _Known:
     parent: int
+    start: int | None
     clock_ns: int = 0
     reaped_ns: int = 0
     owner: str | None = None
-    start: int | None = None
+    ended: bool = False
 
     @property
     def total_ns(self) -> int:
@@ -111,8 +118,9 @@ class TreeUsage:
     """Cumulative CPU time of registered process trees.
 
     A process belongs to its nearest registered ancestor. Children that ended count through the time their parent
-    reaped, less what was already seen of them while they lived. Only unknown processes are looked up in /proc, so that
-    a sample costs one listing and two reads per process of a registered tree. The process that asks, the node agent, is
+    reaped, less what was already seen of them while they lived. Only unknown processes are looked up in /proc, and
+    those whose id was given out again, so that a sample costs one listing and two reads per process of a registered
+    tree. The process that asks, the node agent, is
     in nobody's tree, whoever started it, and neither are its children: it accounts for itself. Not safe for several
     threads.
     """
@@ -120,18 +128,22 @@ class TreeUsage:
     def __init__(self) -> None:
         self._agent = os.getpid()
         self._known: dict[int, _Known] = {}
+        self._gone: dict[int, _Known] = {}  # since the last sample
+        self._last_pid = last_pid()
         self._registered: dict[int, str] = {}
         self._used_ns: dict[str, int] = {}
         self._first = True
 
     def register(self, key: str, pid: int, cpu_ns: int) -> None:
         """Count a process and its descendants under ``key`` from when its own CPU time was ``cpu_ns``."""
+        stat = process_stat(pid)
+        self._replace_others({pid: stat})
         self._used_ns[key] = 0
         self._registered[pid] = key
         known = self._known.get(pid)
-        stat = process_stat(pid)
         if known is None:
-            known = self._known[pid] = _Known(stat.parent if stat else 0, reaped_ns=stat.reaped_ns if stat else 0)
+            known = _Known(0, None) if stat is None else _Known(stat.parent, stat.start, reaped_ns=stat.reaped_ns)
+            self._known[pid] = known
             known.owner = self._owner(known.parent)
         if known.owner is None and stat is not None:
             known.reaped_ns = max(known.reaped_ns, stat.reaped_ns)
@@ -163,7 +175,7 @@ class TreeUsage:
     def start_ticks(self, pid: int) -> int | None:
         """Start time of a process of a tree in clock ticks since boot; ``None``: it was gone at the last sample."""
         known = self._known.get(pid)
-        return None if known is None else known.start
+        return None if known is None or known.ended else known.start
 
     def pids(self) -> Mapping[int, str]:
         """Key of the tree of each process that belonged to one at the last sample, by process id."""
@@ -174,8 +186,46 @@ class TreeUsage:
 
         The second is ``-1`` where the process is gone.
         """
+        last, before = last_pid(), self._last_pid
         alive = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - hot path
-        gone = {pid: self._known.pop(pid) for pid in self._known.keys() - alive}
+        self._gone |= {pid: self._known.pop(pid) for pid in self._known.keys() - alive}
+        stats = {
+            pid: process_stat(pid)
+            for pid, known in self._known.items()
+            if known.owner is not None or (before < pid <= last if before <= last else pid > before or pid <= last)
+        }
+        self._replace_others(stats)
+        vanished = self._vanished()
+        met = {pid: stat for pid in alive - self._known.keys() if (stat := process_stat(pid)) is not None}
+        for pid, stat in met.items():
+            self._known[pid] = _Known(stat.parent, stat.start)
+            if self._first:  # what ran before the first sample is nobody's
+                self._skip_past(pid, self._known[pid])
+        for pid in met:  # once all are known: a child may be met before its parent
+            self._known[pid].owner = self._owner(pid)
+        for pid, stat in {**stats, **met}.items():
+            known = self._known.get(pid)
+            if known is not None and known.owner is not None:
+                self._advance(pid, known, stat, vanished.get(pid, []))
+        self._first, self._last_pid = False, last
+        own = {key: self._known[pid].clock_ns for pid, key in self._registered.items() if pid in self._known}
+        return {key: (used, own.get(key, -1)) for key, used in self._used_ns.items()}
+
+    def _replace_others(self, stats: Mapping[int, ProcessStat | None]) -> None:
+        """Let go of processes whose id another has now."""
+        for pid, stat in stats.items():
+            known = self._known.get(pid)
+            if known is None or stat is None or stat.start == known.start:
+                continue
+            self._gone[pid] = self._known.pop(pid)
+            self._registered.pop(pid, None)
+            for child in self._known.values():
+                if child.parent == pid:
+                    child.parent = 0
+
+    def _vanished(self) -> dict[int, list[_Known]]:
+        """Processes that are gone since the last sample, by who reaped them."""
+        gone, self._gone = self._gone, {}
         vanished: dict[int, list[_Known]] = {}
         for known in gone.values():
             heir = known.parent
@@ -183,24 +233,7 @@ class TreeUsage:
                 if heir in gone:  # reaped by a parent that was reaped itself
                     heir = gone[heir].parent
             vanished.setdefault(heir, []).append(known)
-        met = [pid for pid in alive - self._known.keys() if self._meet(pid)]
-        for pid in met:  # once all are known: a child may be met before its parent
-            self._known[pid].owner = self._owner(pid)
-        for pid, known in list(self._known.items()):
-            if known.owner is not None:
-                self._advance(pid, known, vanished.get(pid, []))
-        self._first = False
-        own = {key: self._known[pid].clock_ns for pid, key in self._registered.items() if pid in self._known}
-        return {key: (used, own.get(key, -1)) for key, used in self._used_ns.items()}
-
-    def _meet(self, pid: int) -> bool:
-        stat = process_stat(pid)
-        if stat is None:
-            return False
-        known = self._known[pid] = _Known(stat.parent)
-        if self._first:  # what ran before the first sample is nobody's
-            self._skip_past(pid, known)
-        return True
+        return vanished
 
     def _skip_past(self, pid: int, known: _Known) -> None:
         """Take what a process used until now as seen, credited to nobody."""
@@ -209,9 +242,8 @@ class TreeUsage:
             known.clock_ns = max(known.clock_ns, cpu_clock_ns(pid) or stat.cpu_ns)
             known.reaped_ns = max(known.reaped_ns, stat.reaped_ns)
 
-    def _advance(self, pid: int, known: _Known, lost: list[_Known]) -> None:
-        stat = process_stat(pid)
-        known.start = None if stat is None or stat.zombie else stat.start
+    def _advance(self, pid: int, known: _Known, stat: ProcessStat | None, lost: list[_Known]) -> None:
+        known.ended = stat is None or stat.zombie
         if stat is None:
             return
         clock_ns = cpu_clock_ns(pid)

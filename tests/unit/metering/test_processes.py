@@ -21,6 +21,7 @@ from auditor.metering.processes import (
     boot_id,
     busy_ns,
     cpu_clock_ns,
+    last_pid,
     pid_namespace,
     process_stat,
     start_ticks,
@@ -38,9 +39,13 @@ class Kernel:
     parent: dict[int, int] = field(default_factory=lambda: {INIT: 0})
     cpu: dict[int, int] = field(default_factory=lambda: {INIT: 0})
     reaped: dict[int, int] = field(default_factory=lambda: {INIT: 0})
+    start: dict[int, int] = field(default_factory=lambda: {INIT: 0})
+    last: int = INIT
+    looked_at: list[int] = field(default_factory=list)
 
     def spawn(self, pid: int, parent: int = INIT, cpu: int = 0) -> int:
         self.parent[pid], self.cpu[pid], self.reaped[pid] = parent, cpu, 0
+        self.start[pid], self.last = max(self.start.values()) + 1, pid
         return pid
 
     def burn(self, pid: int, seconds: float) -> None:
@@ -56,7 +61,8 @@ class Kernel:
     def stat(self, pid: int) -> ProcessStat | None:
         if pid not in self.parent:
             return None
-        return ProcessStat(self.parent[pid], 0, self.cpu[pid], self.reaped[pid], False)
+        self.looked_at.append(pid)
+        return ProcessStat(self.parent[pid], self.start[pid], self.cpu[pid], self.reaped[pid], False)
 
     @contextmanager
     def booted(self) -> Iterator[Kernel]:
@@ -64,6 +70,7 @@ class Kernel:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(processes, "process_stat", self.stat)
             patch.setattr(processes, "cpu_clock_ns", self.cpu.get)
+            patch.setattr(processes, "last_pid", lambda: self.last)
             patch.setattr(processes.os, "getpid", lambda: AGENT)
             patch.setattr(processes.os, "listdir", lambda path: [str(pid) for pid in self.parent] + ["stat", "self"])
             yield self
@@ -277,6 +284,79 @@ def test_the_agent_is_in_no_tree_whoever_started_it(kernel: Kernel) -> None:
     assert usage.owner(AGENT) is None
 
 
+def test_a_strangers_process_with_the_id_of_one_that_ended_is_no_trees(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10), 0)
+    usage.sample()
+    kernel.burn(kernel.spawn(11, 10), 3)
+    assert tree(usage) == {"a": 3.0}
+    kernel.burn(11, 1)
+    kernel.end(11)
+    kernel.burn(kernel.spawn(11), 7)
+    kernel.burn(kernel.spawn(12, 11), 7)
+    assert tree(usage) == {"a": 4.0}
+    assert usage.owner(11) is None
+
+
+def test_a_process_of_a_tree_with_the_id_of_a_stranger_that_ended_counts(kernel: Kernel) -> None:
+    kernel.spawn(20)
+    kernel.spawn(900)
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10), 0)
+    kernel.spawn(800)
+    usage.sample()
+    for stranger, parent in ((900, 10), (20, 900)):  # ids are given out in turn and begin again after the last
+        kernel.end(stranger)
+        kernel.burn(kernel.spawn(stranger, parent), 2)
+    kernel.burn(kernel.spawn(21, 20), 1)
+    assert tree(usage) == {"a": 5.0}
+
+
+def test_an_id_that_was_not_given_out_again_is_not_looked_up(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    for pid in (30, 40, 50):
+        kernel.spawn(pid)
+    usage.register("a", kernel.spawn(60), 0)
+    usage.sample()
+    for last, looked_at in ((60, []), (70, []), (45, [30, 40])):
+        kernel.last = last
+        kernel.looked_at.clear()
+        usage.sample()
+        assert sorted(kernel.looked_at) == [*[INIT] * (last == 45), *looked_at, 60]
+
+
+def test_a_registered_process_whose_id_is_used_again_is_gone(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    usage.register("driver", kernel.spawn(9), 0)
+    usage.register("a", kernel.spawn(10, 9), 0)
+    kernel.spawn(11, 10)
+    usage.sample()
+    kernel.burn(10, 2)
+    kernel.end(10)
+    kernel.burn(kernel.spawn(10), 7)
+    kernel.burn(11, 1)
+    assert usage.sample() == {"driver": (0, 0), "a": (3 * S, -1)}
+    assert usage.owner(10) is None
+    usage.unregister("a")
+    usage.register("b", 10, 7 * S)
+    kernel.burn(10, 1)
+    kernel.burn(11, 1)
+    assert tree(usage) == {"driver": 0.0, "b": 1.0}
+
+
+def test_a_process_registered_under_an_id_used_before_starts_at_its_own_time(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10), 0)
+    kernel.spawn(11, 10)
+    usage.sample()
+    kernel.burn(11, 9)
+    usage.sample()
+    kernel.end(11)
+    usage.register("b", kernel.spawn(11, cpu=S), S)
+    kernel.burn(11, 2)
+    assert tree(usage) == {"a": 9.0, "b": 2.0}
+
+
 steps = st.lists(
     st.tuples(st.sampled_from(["spawn", "burn", "burn", "end", "sample"]), st.integers(0, 30), st.integers(1, 9)),
     max_size=40,
@@ -302,6 +382,8 @@ def test_a_tree_is_counted_once_whatever_its_processes_do(script: list[tuple[str
             elif what == "end" and pid != 10 and pid not in kernel.parent.values():
                 kernel.end(pid)
                 family.remove(pid)
+                if amount > 5:  # its id may be used again
+                    fresh.append(pid)
             elif what == "sample":
                 assert usage.sample()["a"] == (burnt, kernel.cpu[10])
 
@@ -374,6 +456,12 @@ def test_start_time_in_monotonic_nanoseconds() -> None:
     finish(child)
     assert start is not None
     assert before - 0.05 * S <= started_monotonic_ns(start) <= time.monotonic_ns()
+
+
+def test_the_id_given_out_last() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert last_pid() >= child.pid or last_pid() < 1000
 
 
 def test_busy_time_grows_with_work() -> None:
