@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from auditor.domain.quantities import NS_PER_S
 
 _TICK_NS = NS_PER_S // os.sysconf("SC_CLK_TCK")
 _LEAST_SLEEP_NS = NS_PER_S // 10  # two clocks read one after the other differ by little
+_INIT = 1
 _BUSY_FIELDS = (1, 2, 3, 6, 7)  # user, nice, system, irq, softirq of the cpu line in /proc/stat
 
 
@@ -35,6 +36,8 @@ class ProcessStat:
         cpu_ns: CPU time of the process, to a clock tick.
         reaped_ns: CPU time of ended children it has waited for, to a clock tick.
         zombie: Whether it ended and was not waited for yet.
+        group: Process id of the leader of its process group.
+        session: Process id of the leader of its session.
     """
 
     parent: int
@@ -42,6 +45,8 @@ class ProcessStat:
     cpu_ns: int
     reaped_ns: int
     zombie: bool
+    group: int
+    session: int
 
 
 def process_stat(pid: int) -> ProcessStat | None:
@@ -58,6 +63,8 @@ def process_stat(pid: int) -> ProcessStat | None:
         cpu_ns=(int(fields[11]) + int(fields[12])) * _TICK_NS,
         reaped_ns=(int(fields[13]) + int(fields[14])) * _TICK_NS,
         zombie=fields[0] == b"Z",
+        group=int(fields[2]),
+        session=int(fields[3]),
     )
 
 
@@ -104,10 +111,16 @@ def last_pid() -> int:
 class _Known:
     parent: int
     start: int | None
+    group: int = 0
+    session: int = 0
     clock_ns: int = 0
     reaped_ns: int = 0
     owner: str | None = None
     ended: bool = False
+
+    @classmethod
+    def of(cls, stat: ProcessStat | None) -> _Known:
+        return cls(0, None) if stat is None else cls(stat.parent, stat.start, stat.group, stat.session)
 
     @property
     def total_ns(self) -> int:
@@ -117,12 +130,12 @@ class _Known:
 class TreeUsage:
     """Cumulative CPU time of registered process trees.
 
-    A process belongs to its nearest registered ancestor. Children that ended count through the time their parent
-    reaped, less what was already seen of them while they lived. Only unknown processes are looked up in /proc, and
-    those whose id was given out again, so that a sample costs one listing and two reads per process of a registered
-    tree. The process that asks, the node agent, is
-    in nobody's tree, whoever started it, and neither are its children: it accounts for itself. Not safe for several
-    threads.
+    A process belongs to its nearest registered ancestor. One whose parent ended before it was met (a daemon) belongs
+    where the leader of its process group or session does, and what it starts belongs there too. Children that ended
+    count through the time their parent reaped, less what was already seen of them while they lived. Only unknown
+    processes are looked up in /proc, and those whose id was given out again, so that a sample costs one listing and two
+    reads per process of a registered tree. The process that asks, the node agent, is in nobody's tree, whoever started
+    it, and neither are its children: it accounts for itself. Not safe for several threads.
     """
 
     def __init__(self) -> None:
@@ -142,8 +155,8 @@ class TreeUsage:
         self._registered[pid] = key
         known = self._known.get(pid)
         if known is None:
-            known = _Known(0, None) if stat is None else _Known(stat.parent, stat.start, reaped_ns=stat.reaped_ns)
-            self._known[pid] = known
+            known = self._known[pid] = _Known.of(stat)
+            known.reaped_ns = 0 if stat is None else stat.reaped_ns
             known.owner = self._owner(known.parent)
         if known.owner is None and stat is not None:
             known.reaped_ns = max(known.reaped_ns, stat.reaped_ns)
@@ -198,11 +211,13 @@ class TreeUsage:
         vanished = self._vanished()
         met = {pid: stat for pid in alive - self._known.keys() if (stat := process_stat(pid)) is not None}
         for pid, stat in met.items():
-            self._known[pid] = _Known(stat.parent, stat.start)
+            self._known[pid] = _Known.of(stat)
             if self._first:  # what ran before the first sample is nobody's
                 self._skip_past(pid, self._known[pid])
         for pid in met:  # once all are known: a child may be met before its parent
             self._known[pid].owner = self._owner(pid)
+        for pid in met:
+            self._known[pid].owner = self._known[pid].owner or self._heir(pid, met)
         for pid, stat in {**stats, **met}.items():
             known = self._known.get(pid)
             if known is not None and known.owner is not None:
@@ -262,6 +277,23 @@ class TreeUsage:
                 return self._registered[pid]
             known = self._known.get(pid)
             if known is None or pid == self._agent or known.parent == pid:
+                return None
+            pid = known.parent
+        return None
+
+    def _heir(self, pid: int, met: Collection[int]) -> str | None:
+        """Tree of a process that was just met and has no registered ancestor: that of an orphan, or of its leaders."""
+        for _ in met:
+            known = self._known[pid]
+            parent = self._known.get(known.parent)
+            if pid == self._agent:
+                return None
+            if parent is not None and parent.owner is not None:
+                return parent.owner
+            if parent is None or known.parent == _INIT or parent.session != known.session:  # it had another parent
+                leaders = [self._known[p].owner for p in (known.group, known.session) if p in self._known]
+                return next(filter(None, leaders), None)
+            if known.parent not in met:
                 return None
             pid = known.parent
         return None

@@ -40,11 +40,15 @@ class Kernel:
     cpu: dict[int, int] = field(default_factory=lambda: {INIT: 0})
     reaped: dict[int, int] = field(default_factory=lambda: {INIT: 0})
     start: dict[int, int] = field(default_factory=lambda: {INIT: 0})
+    leaders: dict[int, tuple[int, int]] = field(default_factory=lambda: {INIT: (INIT, INIT)})
     last: int = INIT
     looked_at: list[int] = field(default_factory=list)
 
-    def spawn(self, pid: int, parent: int = INIT, cpu: int = 0) -> int:
+    def spawn(self, pid: int, parent: int = INIT, cpu: int = 0, *, group: int = 0, session: int = 0) -> int:
+        """Start a process: in its parent's process group and session, unless others are given."""
         self.parent[pid], self.cpu[pid], self.reaped[pid] = parent, cpu, 0
+        inherited = self.leaders[parent]
+        self.leaders[pid] = (group or session or inherited[0], session or inherited[1])
         self.start[pid], self.last = max(self.start.values()) + 1, pid
         return pid
 
@@ -62,7 +66,9 @@ class Kernel:
         if pid not in self.parent:
             return None
         self.looked_at.append(pid)
-        return ProcessStat(self.parent[pid], self.start[pid], self.cpu[pid], self.reaped[pid], False)
+        return ProcessStat(
+            self.parent[pid], self.start[pid], self.cpu[pid], self.reaped[pid], False, *self.leaders[pid]
+        )
 
     @contextmanager
     def booted(self) -> Iterator[Kernel]:
@@ -357,6 +363,85 @@ def test_a_process_registered_under_an_id_used_before_starts_at_its_own_time(ker
     assert tree(usage) == {"a": 9.0, "b": 2.0}
 
 
+def daemon(kernel: Kernel, pid: int, parent: int) -> int:
+    """A process whose parent ended at once."""
+    kernel.spawn(5000, parent)
+    kernel.spawn(pid, 5000)
+    kernel.end(5000)
+    return pid
+
+
+@pytest.mark.parametrize("leads", [{"group": 10}, {"session": 10}])
+def test_a_daemon_belongs_where_its_leader_does(kernel: Kernel, leads: dict[str, int]) -> None:
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10, **leads), 0)
+    usage.sample()
+    kernel.burn(daemon(kernel, 11, 10), 2)
+    kernel.burn(kernel.spawn(12, 11), 3)  # its child, met with it
+    assert tree(usage) == {"a": 5.0}
+    kernel.burn(kernel.spawn(13, 12, session=13), 1)  # and one met later
+    kernel.burn(11, 1)
+    assert tree(usage) == {"a": 7.0}
+    usage.register("b", kernel.spawn(20), 0)
+    kernel.burn(13, 1)
+    assert tree(usage) == {"a": 8.0, "b": 0.0}
+    usage.unregister("a")
+    assert usage.pids() == {20: "b"}
+
+
+def test_a_daemon_without_a_leader_in_a_tree_is_nobodys(kernel: Kernel) -> None:
+    kernel.spawn(9, session=9)
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10, 9), 0)
+    usage.sample()
+    kernel.burn(daemon(kernel, 11, 10), 2)
+    kernel.burn(kernel.spawn(12, INIT, session=12), 2)
+    assert tree(usage) == {"a": 0.0}
+
+
+def test_a_pipeline_is_not_one_tree(kernel: Kernel) -> None:
+    # A shell puts what it pipes into one process group, led by the first; the shell is the parent of both.
+    kernel.spawn(9, session=9)
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10, 9, group=10), 0)
+    usage.sample()
+    kernel.burn(kernel.spawn(11, 9, group=10), 2)
+    assert tree(usage) == {"a": 0.0}
+
+
+def test_a_daemon_met_before_its_leader_registered_stays_nobodys(kernel: Kernel) -> None:
+    kernel.spawn(10, session=10)
+    usage = TreeUsage()
+    usage.sample()
+    daemon(kernel, 11, 10)
+    usage.sample()
+    usage.register("a", 10, 0)
+    kernel.burn(11, 2)
+    assert tree(usage) == {"a": 0.0}
+
+
+def test_a_daemon_of_the_agent_is_nobodys(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    usage.register("driver", kernel.spawn(10, session=10), 0)
+    usage.sample()
+    kernel.spawn(AGENT, 10)
+    kernel.parent[AGENT] = INIT
+    kernel.burn(kernel.spawn(11, AGENT, session=11), 2)
+    assert tree(usage) == {"driver": 0.0}
+
+
+def test_what_an_orphan_starts_stays_with_who_started_the_orphan(kernel: Kernel) -> None:
+    usage = TreeUsage()
+    usage.register("a", kernel.spawn(10), 0)
+    usage.sample()
+    kernel.spawn(12, kernel.spawn(11, 10))
+    usage.sample()
+    kernel.end(11)
+    usage.sample()
+    kernel.burn(kernel.spawn(13, 12), 3)
+    assert tree(usage) == {"a": 3.0}
+
+
 steps = st.lists(
     st.tuples(st.sampled_from(["spawn", "burn", "burn", "end", "sample"]), st.integers(0, 30), st.integers(1, 9)),
     max_size=40,
@@ -394,9 +479,14 @@ BURN = "import time\nwhile time.process_time() < {seconds}: pass\n"
 WAIT = "import sys\nprint(flush=True)\nsys.stdin.readline()\n"
 
 
-def python(code: str) -> subprocess.Popen[str]:
+def python(code: str, *, start_new_session: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-S", "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=start_new_session,
     )
 
 
@@ -489,6 +579,25 @@ def test_a_real_tree_counts_children_and_those_that_ended() -> None:
     until_line(child)
     used, own = usage.sample()["a"]
     finish(child)
+    assert own < 0.15 * S
+    assert 0.19 * S < used < 0.6 * S
+
+
+def test_a_real_daemon_counts() -> None:
+    usage = TreeUsage()
+    daemon = (
+        f"import os\nif os.fork() == 0:\n  if os.fork(): os._exit(0)\n  exec({BURN.format(seconds=0.2)!r})\n"
+        "  print(flush=True)\n  sys.stdin.readline()\n  os._exit(0)\nos.wait()\nsys.stdin.readline()\n"
+    )
+    child = python(WAIT + daemon, start_new_session=True)
+    until_line(child)
+    usage.register("a", child.pid, cpu_clock_ns(child.pid) or 0)
+    usage.sample()
+    assert child.stdin is not None
+    child.stdin.write("\n")
+    until_line(child)
+    used, own = usage.sample()["a"]
+    child.communicate("\n\n", timeout=20)
     assert own < 0.15 * S
     assert 0.19 * S < used < 0.6 * S
 
