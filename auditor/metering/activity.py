@@ -100,7 +100,8 @@ class Activity:
         driver: Whether the study counts as running while this process lives.
         session: Of a driver: how many the study has had with it.
 
-    A mark that the disk does not take is kept and written with the next: a training does not fail for it.
+    A mark that the disk does not take is kept and written with the next: a training does not fail for it. A child that
+    was forked from the process is no activity: what it does with its copy is written nowhere.
     """
 
     def __init__(
@@ -147,6 +148,11 @@ class Activity:
         )
 
     @property
+    def is_own(self) -> bool:
+        """Whether this is the process that made it, and not a child forked from it."""
+        return os.getpid() == self.header.pid
+
+    @property
     def depth(self) -> int:
         """How many accounts are stacked."""
         return len(self._stack)
@@ -188,7 +194,8 @@ class Activity:
         Raises:
             JournalError: the disk does not take it.
         """
-        self._writer.append(record)
+        if self.is_own:
+            self._writer.append(record)
 
     def close(self) -> None:
         """Give the slots back; may be called twice."""
@@ -203,11 +210,13 @@ class Activity:
         self._audit_ns = time.process_time_ns() - used_ns
 
     def _write(self, record: Record) -> None:
-        with suppress(JournalError):  # kept for the next time
-            self._writer.append_or_keep(record)
+        if self.is_own:
+            with suppress(JournalError):  # kept for the next time
+                self._writer.append_or_keep(record)
 
 
 def forget(activity: Activity) -> None:
     """Withdraw the registration of an activity: its process lives on, and is nobody's from now on."""
     activity.close()
-    withdraw(activity.header.key)
+    if activity.is_own:
+        withdraw(activity.header.key)

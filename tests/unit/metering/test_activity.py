@@ -124,6 +124,24 @@ def test_forgetting_withdraws_the_registration(tmp_path: Path, activity: Activit
     assert isinstance(records(tmp_path)[-1], Closed)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_writes_nothing_and_withdraws_nothing(tmp_path: Path, activity: Activity) -> None:
+    activity.begin(TRAIN)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            activity.begin(VALIDATE)
+            activity.record(Seal(t=5))
+            forget(activity)
+        finally:
+            os._exit(activity.depth)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(registrations()) == 1
+    activity.begin(VALIDATE)
+    assert [r.a for r in records(tmp_path) if isinstance(r, Mark)] == [TRAIN, VALIDATE]
+    assert len(records(tmp_path)) == 2
+
+
 def test_a_process_has_one_activity_a_study(tmp_path: Path, activity: Activity) -> None:
     with pytest.raises(JournalError, match="File exists"):
         Activity(tmp_path, "u", BASE)
