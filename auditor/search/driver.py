@@ -90,6 +90,7 @@ class _Driver:
         self._workers: dict[Any, str] = {}
         self._actors: dict[str, Any] = {}
         self._keepers: list[Any] = []
+        self._answers: dict[Any, Any] = {}
         self._places = [(node_name(), boot_id())]
         self._interrupts = 0
         self._spent_s = 0.0
@@ -233,6 +234,7 @@ class _Driver:
                     ray.get(self._coordinator.lost.remote(name))
                     self._start_worker()
             self._agent.check()
+            self._check_other_nodes()
             self._projector.ensure()
             if pending is None:
                 pending = self._coordinator.progress.remote()
@@ -250,6 +252,23 @@ class _Driver:
                 elif not progress.stopped_by and (reason := self._exhausted(limit, time.monotonic() - started_s)):
                     ray.get(self._coordinator.stop.remote(reason))
                     self._watcher.say(f"budget reached: {reason}")
+
+    def _check_other_nodes(self) -> None:
+        """A node that no meter covers would look as if its trials cost nothing."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        for keeper in self._keepers:
+            answer = self._answers.setdefault(keeper, keeper.check.remote())
+            if not ray.wait([answer], timeout=0)[0]:
+                continue
+            del self._answers[keeper]
+            try:
+                ray.get(answer)
+            except RayTaskError as error:
+                raise SearchError(_cause(error)) from error
+            except RayError:  # a node that died is seen by its workers
+                continue
 
     def _show(self, progress: Progress) -> None:
         self._reader.refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from auditor.domain.errors import MeterError
 from auditor.metering.activity import node_name
 from auditor.metering.processes import boot_id
 from auditor.metering.records import ClockRecord
@@ -22,6 +23,17 @@ class NodeKeeper:
         self._agent = AgentHandle(metering.meters, metering.interval_s, metering.static_w)
         self._agent.ensure()
         self._agent.keep()
+
+    def check(self) -> None:
+        """Whether this node is metered.
+
+        Raises:
+            MeterError: no meter works here; the message names the node.
+        """
+        try:
+            self._agent.check()
+        except MeterError as error:
+            raise MeterError(f"node {node_name()}: {error}") from None
 
     def let_go(self, journal_dir: str, driver: str) -> tuple[str, str]:
         """Withdraw the registrations of a study here, but not that of its driver; name and boot of this node."""

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,7 +69,10 @@ def test_a_search_on_two_nodes(tmp_path: Path) -> None:
     assert accounts[f"node/{node}/foreign"] > 0  # a shared cluster's own processes are not the study's
 
 
-SECOND_HOST = 'hostname other && exec ray start --address="$1" --num-cpus=1 --block'
+SECOND_HOST = """
+hostname other && mount --bind "$2" /proc/sys/kernel/random/boot_id &&
+exec ray start --address="$1" --num-cpus=1 --block
+"""
 HEAD = """
 import sys
 from ray.cluster_utils import Cluster
@@ -78,11 +83,11 @@ cluster.shutdown()
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a process another host name")
-def test_a_search_on_two_hosts_has_two_agents(tmp_path: Path, runtime_dir: Path) -> None:
-    """The second host is a Ray node under another host name and with a runtime folder of its own."""
-    (tmp_path / "slow_space.py").write_text(SLOW_SPACE)
-    (tmp_path / "slow.yaml").write_text(SLOW_CONFIG)
+@contextmanager
+def two_hosts(place: Path) -> Iterator[str]:
+    """The address of a cluster whose second host is a Ray node with a host name, boot and runtime folder of its own."""
+    boot = place / "boot_id"
+    boot.write_text("00000000-0000-4000-8000-000000000002\n")
     tools = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     head = subprocess.Popen(
         [sys.executable, "-c", HEAD],
@@ -90,21 +95,33 @@ def test_a_search_on_two_hosts_has_two_agents(tmp_path: Path, runtime_dir: Path)
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        cwd=tmp_path,
+        cwd=place,
     )
     assert head.stdout is not None
     address = head.stdout.readline().strip()
     second = subprocess.Popen(
-        ["unshare", "--uts", "sh", "-c", SECOND_HOST, "sh", address],
-        env={**os.environ, **tools, "AUDITOR_RUNTIME_DIR": str(tmp_path / "runtime-of-other")},
+        ["unshare", "--uts", "--mount", "sh", "-c", SECOND_HOST, "sh", address, str(boot)],
+        env={**os.environ, **tools, "AUDITOR_RUNTIME_DIR": str(place / "runtime-of-other")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        cwd=tmp_path,
+        cwd=place,
         start_new_session=True,
     )
-    folder = tmp_path / "auditor-runs" / "slow"
     try:
         wait_until(lambda: nodes_of(address) == 2, "the second host to join")
+        yield address
+    finally:
+        os.killpg(second.pid, signal.SIGTERM)
+        second.wait(timeout=60)
+        head.communicate(timeout=60)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a process another host name")
+def test_a_search_on_two_hosts_has_two_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_space.py").write_text(SLOW_SPACE)
+    (tmp_path / "slow.yaml").write_text(SLOW_CONFIG)
+    folder = tmp_path / "auditor-runs" / "slow"
+    with two_hosts(tmp_path) as address:
         settings = ("--set", f"resources.address={address}", "--set", "evaluation.seeds=0")
         finish(auditor("search", "slow.yaml", *settings, cwd=tmp_path))
         assert_verified(folder)
@@ -113,10 +130,13 @@ def test_a_search_on_two_hosts_has_two_agents(tmp_path: Path, runtime_dir: Path)
         assert all('"k":"closed"' in text.splitlines()[-1] for text in journals.values())
         time.sleep(2)  # an agent that went on would write meanwhile
         assert_verified(folder)
-    finally:
-        os.killpg(second.pid, signal.SIGTERM)
-        second.wait(timeout=60)
-        head.communicate(timeout=60)
+        (tmp_path / "power.csv").write_text("t_s,cpu_w\n0,10\n1000,10\n")
+        monkeypatch.setenv("AUDITOR_REPLAY", str(tmp_path / "power.csv"))  # the other host knows nothing of it
+        unmetered = ("--out", "unmetered", "--set", "metering.meters=[replay]")
+        process = auditor("search", "slow.yaml", *settings, *unmetered, cwd=tmp_path)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 1, output
+        assert "node other: replay: set AUDITOR_REPLAY" in output.splitlines()[-1]
     statement = statement_of(folder)
     assert_balanced(statement)
     assert statement["trials"]["complete"] == 4
