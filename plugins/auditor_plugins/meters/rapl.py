@@ -33,6 +33,9 @@ class _Zone:
     def read(self, *, lost_power: bool) -> int:
         """Microjoules, counting on where the counter begins again at 0: at its range, or after a loss of power.
 
+        A counter below its last value after a suspension has lost its power or reached its range, which can't be told:
+        it counts from 0, at least what was used.
+
         Raises:
             MeterError: it can't be read any more.
         """
