@@ -29,7 +29,7 @@ from auditor.metering.journal import JournalWriter
 from auditor.metering.memory import TreeMemory, node_used_bytes
 from auditor.metering.meters import WINDOW_S, Calibration, Metering
 from auditor.metering.processes import TreeUsage, busy_ns, process_stat, suspended_ns
-from auditor.metering.records import Closed, Gone, NodeRecord, Reading, Record, Seen, StaticRecord
+from auditor.metering.records import Closed, Gone, NodeRecord, Reading, Record, Seen, StaticRecord, process_key
 from auditor.metering.runtime import (
     Lease,
     Registration,
@@ -75,7 +75,7 @@ class Agent:
             static_w=metering.static_w,
         )
         stat = process_stat(os.getpid())
-        self._start = stat.start if stat else 0
+        self._me = process_key(os.getpid(), stat.start if stat else 0)
         self._own_ns = time.process_time_ns()
         self._own_by_study: dict[str, int] = {}
         self._ready = False
@@ -234,14 +234,14 @@ class Agent:
     def _held_memory(self) -> dict[str, int]:
         if not self._metering.wants_memory:
             return {}
-        held = self._memory.read(self._usage.pids())
+        held = self._memory.read({**self._usage.pids(), os.getpid(): self._me})
         return {**held, "": max(0, node_used_bytes() - sum(held.values()))}
 
     def _write(self, folder: str, reading: Reading, dead: list[str]) -> None:
         records: list[Record] = []
         writer = self._writers.get(folder)
         study = next(p for p in self._processes.values() if p.journal_dir == folder)
-        me = f"{os.getpid()}-{self._start}"
+        me = self._me
         if writer is None:
             header = make_header("readings", study.study)
             try:
@@ -273,7 +273,11 @@ class Agent:
                     )
                 )
         mine = self._own_by_study.get(folder, 0)
-        records.append(msgspec.structs.replace(reading, u={**reading.u, me: (mine, mine)}))
+        held = dict(reading.m)
+        if me in held:  # each of the studies it serves bears its part
+            others = held[me] - held[me] // len({p.journal_dir for p in self._processes.values()})
+            held |= {me: held[me] - others, "": held[""] + others}
+        records.append(msgspec.structs.replace(reading, u={**reading.u, me: (mine, mine)}, m=held))
         records += [Gone(key=key, t=reading.t) for key in dead if key in introduced]
         self._append(folder, records)
 

@@ -425,3 +425,18 @@ def test_an_agent_started_with_other_settings_is_named(tmp_path: Path) -> None:
     assert len(found) == 1
     assert "with meters replay, readings each 1 s, static power cpu=1 W" in found[0]
     assert "the study asks for meters codecarbon, readings each 0.2 s, static power cpu=35 W" in found[0]
+
+
+@pytest.mark.slow
+def test_the_agent_bears_its_own_memory(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.1, {"ram": 1.0}), reader, 4)
+    forget(mine)
+    (journal,) = folder.journals.glob("readings-*.jsonl")
+    header, *_, last = (json.loads(line) for line in journal.read_text().splitlines() if '"closed"' not in line)
+    own = last["m"][f"{header['pid']}-{header['start']}"]
+    assert 10e6 < own < 200e6
+    assert own < last["m"][""]
+    assert read_study(folder.path)[0].books.residual_uj == 0
