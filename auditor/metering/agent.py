@@ -298,7 +298,7 @@ class Agent:
 
     def _dismiss_withdrawn(self, registered: Mapping[str, Registration]) -> None:
         """Let go of processes whose registration was taken back, and close the journals nobody needs any more."""
-        for key in [key for key, process in self._processes.items() if registered.get(_process_of(key)) != process]:
+        for key in [key for key, known in self._processes.items() if registered.get(_process_of(key)) is not known]:
             self._let_go(key)
         needed = {process.journal_dir for process in self._processes.values()}
         for folder in self._writers.keys() - needed:
