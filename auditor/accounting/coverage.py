@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -66,54 +66,73 @@ def coverage_of(
     """
     if not traces and not lives:
         return None, None, []
-    worst = 1.0
-    unmetered_s = 0.0
-    findings: list[Finding] = []
     read: dict[str, list[NodeTrace]] = {}  # by machine: host names change, and several machines may have one
     lived: dict[str, list[Life]] = {}
     for trace in sorted(traces, key=lambda t: _utc(t, 0)):
         read.setdefault(trace.boot or trace.node, []).append(trace)
     for life in lives:
         lived.setdefault(life.boot or life.node, []).append(life)
+    worst, unmetered_s, findings = 1.0, 0.0, list[Finding]()
     for machine in sorted({**read, **lived}, key=lambda m: ([*read.get(m, ()), *lived.get(m, ())][0].node, m)):
         parts, here = read.get(machine, []), lived.get(machine, [])
-        node = (parts or here)[0].node
-        whole = _whole(parts, here)
-        gaps: dict[tuple[int, int], list[tuple[str, float | None]]] = {}
         names = dict.fromkeys(c.name for t in parts for c in t.components) or {"": None}
-        late_s: dict[str, float] = dict.fromkeys(names, 0.0)
+        gaps: dict[tuple[int, int], list[tuple[str, float | None]]] = {}
         for name in names:
-            spans = [span for t in parts for span in _spans(t, name)]
-            expected_ns = metered_ns = 0
-            for session in sessions or [whole]:
-                held = [(t, max(_utc(t, 0), session.begin_ns), min(_utc(t, -1), session.end_ns)) for t in parts]
-                held = [(t, a, b) for t, a, b in held if b >= a]
-                if not held:
-                    for begin, end in _union(here, session):
-                        expected_ns += end - begin
-                        gaps.setdefault((begin, end), []).append((name, None))
-                    continue
-                first = held[0][1]
-                limit_ns = max(_usual_ns(held[-1][0]) * 2.5, GAP_S * NS_PER_S)
-                end = session.end_ns if session.end_ns - held[-1][2] > limit_ns else held[-1][2]
-                inside = [
-                    _Span(max(s.begin_ns, first), min(s.end_ns, end), s.power_w)
-                    for s in spans
-                    if min(s.end_ns, end) >= max(s.begin_ns, first)
-                ]
-                late_s[name] += max(0.0, (first - session.start_ns) / NS_PER_S)
-                expected_ns += end - first
-                metered_ns += sum(s.end_ns - s.begin_ns for s in inside)
-                edges = [_Span(first, first, None), *inside, _Span(end, end, None)]
-                for before, after in pairwise(edges):
-                    if after.begin_ns > before.end_ns:
-                        gaps.setdefault((before.end_ns, after.begin_ns), []).append((name, before.power_w))
-            if expected_ns > 0 or parts:
-                worst = min(worst, metered_ns / expected_ns if expected_ns > 0 else 0.0)
+            cover = _Cover()
+            for session in sessions or [_whole(parts, here)]:
+                cover.add(session, name, parts, here)
+            for begin_ns, end_ns, power_w in cover.gaps:
+                gaps.setdefault((begin_ns, end_ns), []).append((name, power_w))
+            if cover.expected_ns > 0 or parts:
+                worst = min(worst, cover.metered_ns / cover.expected_ns if cover.expected_ns > 0 else 0.0)
+            unmetered_s = max(unmetered_s, cover.late_s)
+        node = (parts or here)[0].node
         findings += [_gap(node, (b - a) / NS_PER_S, held, len(names)) for (a, b), held in sorted(gaps.items())]
         findings += [finding for t in parts for finding in _long_intervals(t)]
-        unmetered_s = max(unmetered_s, *late_s.values())
     return worst, unmetered_s if sessions else None, findings
+
+
+@dataclass(slots=True)
+class _Cover:
+    """How much of a component's time was metered.
+
+    Attributes:
+        expected_ns: Time over which it should have been.
+        metered_ns: Time over which it was.
+        late_s: Time before the first readings of the sessions.
+        gaps: Begin and end of what is missing, and the power before it.
+    """
+
+    expected_ns: int = 0
+    metered_ns: int = 0
+    late_s: float = 0.0
+    gaps: list[tuple[int, int, float | None]] = field(default_factory=list)
+
+    def add(self, session: Session, name: str, parts: Sequence[NodeTrace], lives: Sequence[Life]) -> None:
+        """Take a session into account: from the first reading in it, or while a process lived if there is none."""
+        held = [(t, max(_utc(t, 0), session.begin_ns), min(_utc(t, -1), session.end_ns)) for t in parts]
+        held = [(t, a, b) for t, a, b in held if b >= a]
+        if not held:
+            unread = _union(lives, session)
+            self.expected_ns += sum(end - begin for begin, end in unread)
+            self.gaps += [(begin, end, None) for begin, end in unread]
+            return
+        first = held[0][1]
+        limit_ns = max(_usual_ns(held[-1][0]) * 2.5, GAP_S * NS_PER_S)
+        end = session.end_ns if session.end_ns - held[-1][2] > limit_ns else held[-1][2]
+        inside = [
+            _Span(max(s.begin_ns, first), min(s.end_ns, end), s.power_w)
+            for t in parts
+            for s in _spans(t, name)
+            if min(s.end_ns, end) >= max(s.begin_ns, first)
+        ]
+        self.late_s += max(0.0, (first - session.start_ns) / NS_PER_S)
+        self.expected_ns += end - first
+        self.metered_ns += sum(s.end_ns - s.begin_ns for s in inside)
+        edges = [_Span(first, first, None), *inside, _Span(end, end, None)]
+        for before, after in pairwise(edges):
+            if after.begin_ns > before.end_ns:
+                self.gaps.append((before.end_ns, after.begin_ns, before.power_w))
 
 
 def _whole(parts: Sequence[NodeTrace], lives: Sequence[Life]) -> Session:
