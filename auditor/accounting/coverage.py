@@ -80,7 +80,7 @@ def coverage_of(
         for name in names:
             cover = _Cover()
             for session in sessions or [_whole(parts, here)]:
-                cover.add(session, name, parts, here)
+                cover.add(session, name, parts, here, since_ns=_first(traces, session))
             for begin_ns, end_ns, power_w in cover.gaps:
                 gaps.setdefault((begin_ns, end_ns), []).append((name, power_w))
             if cover.expected_ns > 0 or parts:
@@ -108,17 +108,25 @@ class _Cover:
     late_s: float = 0.0
     gaps: list[tuple[int, int, float | None]] = field(default_factory=list)
 
-    def add(self, session: Session, name: str, parts: Sequence[NodeTrace], lives: Sequence[Life]) -> None:
-        """Take a session into account: from the first reading in it, or while a process lived if there is none."""
-        held = [(t, max(_utc(t, 0), session.begin_ns), min(_utc(t, -1), session.end_ns)) for t in parts]
-        held = [(t, a, b) for t, a, b in held if b >= a]
+    def add(
+        self, session: Session, name: str, parts: Sequence[NodeTrace], lives: Sequence[Life], since_ns: int
+    ) -> None:
+        """Take a session into account.
+
+        A machine counts from its first reading in it, or from when a process lived there, if that was much earlier and
+        others were read already (``since_ns``); one without a reading counts while a process lived.
+        """
+        held = _held(parts, session)
+        unread = _union(lives, session)
         if not held:
-            unread = _union(lives, session)
             self.expected_ns += sum(end - begin for begin, end in unread)
             self.gaps += [(begin, end, None) for begin, end in unread]
             return
-        first = held[0][1]
         limit_ns = max(_usual_ns(held[-1][0]) * 2.5, GAP_S * NS_PER_S)
+        first = held[0][1]
+        lived_ns = max(min((begin for begin, _ in unread), default=first), since_ns)
+        if first - lived_ns > limit_ns:
+            first = lived_ns
         end = session.end_ns if session.end_ns - held[-1][2] > limit_ns else held[-1][2]
         inside = [
             _Span(max(s.begin_ns, first), min(s.end_ns, end), s.power_w)
@@ -133,6 +141,17 @@ class _Cover:
         for before, after in pairwise(edges):
             if after.begin_ns > before.end_ns:
                 self.gaps.append((before.end_ns, after.begin_ns, before.power_w))
+
+
+def _held(parts: Sequence[NodeTrace], session: Session) -> list[tuple[NodeTrace, int, int]]:
+    """Traces that reach into a session, and from when to when they do; one that ends where it begins does not."""
+    found = [(t, max(_utc(t, 0), session.begin_ns), min(_utc(t, -1), session.end_ns)) for t in parts]
+    return [(t, a, b) for t, a, b in found if b > a or (b == a and (a > session.begin_ns or len(t.t_ns) == 1))]
+
+
+def _first(traces: Sequence[NodeTrace], session: Session) -> int:
+    """The first reading of any machine in a session."""
+    return min((begin for _, begin, _ in _held(traces, session)), default=session.end_ns)
 
 
 def _whole(parts: Sequence[NodeTrace], lives: Sequence[Life]) -> Session:

@@ -39,8 +39,9 @@ def without_energy(trials: Iterable[Trial], books: Books) -> list[Finding]:
         Finding(
             code="attempt-without-energy",
             severity=Severity.WARNING,
-            message=f"{len(empty)} attempts ran for {sum(s for _, s in empty):.3g} s in all and have no energy on the "
-            f"books (trial/attempt {', '.join(name for name, _ in empty[:5])}): marks or readings of them are missing.",
+            message=f"Attempts that ran for {sum(s for _, s in empty):.3g} s in all have no energy on the books "
+            f"({len(empty)}; trial/attempt {', '.join(name for name, _ in empty[:5])}): marks or readings of them are "
+            "missing.",
         )
     ]
 

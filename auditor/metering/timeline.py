@@ -72,7 +72,7 @@ class Timeline:
             for reading in part.readings
             if reading.u.get(key, (0, -1))[1] >= 0
         ]
-        return max([_last_ns(driver), *seen[-1:]])
+        return max([_last_ns(driver), *seen])
 
     def lives(self) -> list[Life]:
         """When and where each process of the study lived, as far as its own journal tells."""

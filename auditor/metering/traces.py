@@ -122,8 +122,8 @@ def _look_for_strangers(
             Finding(
                 code="marks-missing",
                 severity=Severity.WARNING,
-                message=f"{len(mute)} processes of the study on node {part.header.node} have no journal of marks "
-                f"({', '.join(sorted(mute)[:5])}): all they used is on the account they began with.",
+                message=f"Processes of the study on node {part.header.node} have no journal of marks "
+                f"({len(mute)}: {', '.join(sorted(mute)[:5])}): all they used is on the account they began with.",
             )
         )
     described = {component.key for component in part.components}

@@ -119,6 +119,21 @@ class TestWhatNobodyMetered:
         assert any("1/1" in f.message for f in record.findings if f.code == "attempt-without-energy")
         assert statement["measurement"]["grade"] == "none"
 
+    @pytest.mark.parametrize(("late_s", "coverage"), [(2, 1.0), (40, 20 / 60)])
+    def test_a_node_whose_readings_begin_long_after_its_worker(
+        self, late_s: int, coverage: float, tmp_path: Path
+    ) -> None:
+        main, far = driver(), header(pid=102, node="node-b", boot="boot-b", account=MAIN, cpu_slots=1.0)
+        record, _ = closed(
+            tmp_path / "s",
+            agent=agent(range(61), main),
+            other=agent(range(late_s, 61), far, node="node-b", boot="boot-b"),
+            driver=[main, Seal(t=at(60)), Closed(t=at(60))],
+            far=[far, Mark(t=at(0.1), c=0, a=T1), Closed(t=at(60))],
+        )
+        assert record.books.coverage == pytest.approx(coverage)
+        assert ("meter-gap" in codes(record)) == (coverage < 1)
+
     def test_a_session_that_nobody_metered(self, tmp_path: Path) -> None:
         drivers = driver(), driver(1000, 2), driver(3000, 3)
         record, _ = closed(
@@ -141,7 +156,7 @@ class TestWhatNobodyMetered:
         assert {"marks-missing"} <= codes(record)
         statement = build_statement(record, Parameters(), version="x")
         assert statement["measurement"]["grade"] == "limited"
-        assert "no journal of marks" in statement["measurement"]["reasons"][0]
+        assert "have no journal of marks (1: 102-1)" in statement["measurement"]["reasons"][0]
 
     @pytest.mark.parametrize(("interval_s", "coverage"), [(0.0, 1.0), (1.0, 1 / 601)])
     def test_few_readings_of_a_model_are_no_usual_interval(
@@ -242,6 +257,7 @@ class TestMachines:
             ],
         )
         assert record.books.metered_uj == 2400 * J
+        assert record.books.coverage == 1.0
         assert "clock-skew" in codes(record)
         assert [a.state for t in record.trials for a in t.attempts] == [TrialState.LOST, TrialState.COMPLETE]
 
