@@ -177,6 +177,18 @@ class Lease:
         self._fd = fd
         return True
 
+    def is_free(self) -> bool:
+        """Whether nobody holds it. Who asks has it for an instant and is not named, for who is named gets signals."""
+        fd = os.open(runtime_dir() / "lease", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, 0)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
     @property
     def lost(self) -> bool:
         """Whether the runtime folder was removed under its holder: what is registered can't be read any more."""
@@ -232,11 +244,9 @@ class AgentHandle:
         if time.monotonic() - self._looked_s < _LOOK_S:
             return
         self._looked_s = time.monotonic()
-        lease = Lease()
-        if not lease.acquire():
+        if not Lease().is_free():
             self._process = None
             return
-        lease.release()
         with (runtime_dir() / "agent.log").open("wb") as log:
             self._process = _Detached(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -270,9 +280,7 @@ class AgentHandle:
 
 def nudge_agent() -> None:
     """Ask the agent of this node for a reading now, and to let go of processes that withdrew their registration."""
-    probe = Lease()
-    if probe.acquire():  # nobody holds it: the pid in the file, if any, is of a process long gone
-        probe.release()
+    if Lease().is_free():
         return
     try:
         os.kill(int((runtime_dir() / "lease").read_text()), signal.SIGUSR1)

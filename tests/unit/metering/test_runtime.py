@@ -112,6 +112,17 @@ def test_what_was_read_is_read_again_only_where_it_was_replaced() -> None:
     assert registrations(known) == {f"{mine.pid}-{mine.start}": again}
 
 
+def test_who_asks_for_the_lease_is_not_named(runtime: Path) -> None:
+    (runtime / "lease").write_text(str(os.getpid()))  # left behind by an agent that was killed
+    assert Lease().is_free()
+    assert (runtime / "lease").read_text() == ""
+    lease = Lease()
+    assert lease.acquire()
+    assert not Lease().is_free()
+    assert (runtime / "lease").read_text() == str(os.getpid())
+    lease.release()
+
+
 def test_a_lease_is_lost_with_its_folder(runtime: Path) -> None:
     lease = Lease()
     assert not lease.lost  # it was never held
