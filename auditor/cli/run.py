@@ -19,10 +19,10 @@ from auditor.domain.parameters import CarbonFactor, Parameters
 def search(config_path: Path | None, settings: Sequence[str], out: Path | None) -> None:
     """Run an audited search and show its statement."""
     from auditor.cli.live import LiveView
+    from auditor.search.again import publish_again
     from auditor.search.config import load_config
     from auditor.search.driver import run_search
     from auditor.search.plan import nothing_left, plan_search
-    from auditor.search.publish import publish_again
 
     if config_path is None:
         raise InputError("auditor search: name a configuration, or write one with 'auditor search --init search.yaml'")
@@ -68,8 +68,8 @@ def report(
     from auditor.accounting.allocate import Policy
     from auditor.metering.closing import StudyReader
     from auditor.metering.folder import StudyFolder, statement_bytes
+    from auditor.reporting.publish import close_study
     from auditor.search.contradictions import contradictions
-    from auditor.search.publish import close_study
 
     if policy is not None and policy not in list(Policy):
         raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")

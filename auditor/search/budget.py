@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from auditor.accounting.books import is_search_account
+from auditor.domain.amounts import parse_energy_j, parse_mass_g, parse_time_s
 from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import JOULES_PER_KWH, uj_to_j
 from auditor.domain.study import Books
 from auditor.search.config import BudgetSection
-from auditor.search.quantities import parse_energy_j, parse_mass_g, parse_time_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from auditor.domain.amounts import parse_energy_j, parse_mass_g, parse_time_s
 from auditor.domain.errors import InputError, UnknownNameError
-from auditor.search.quantities import parse_energy_j, parse_mass_g, parse_time_s
 from auditor.search.samplers import PRUNERS, SAMPLERS, check_name
 
 BASELINES = ("default", "logistic_regression", "svc")

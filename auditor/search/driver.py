@@ -29,10 +29,10 @@ from auditor.metering.processes import boot_id
 from auditor.metering.records import Finished, Seal
 from auditor.metering.runtime import AgentHandle, nudge_agent, runtime_dir, withdraw_study
 from auditor.metering.slots import cpu_slots
+from auditor.reporting.publish import preload, publish
 from auditor.search.budget import Limits, limits
 from auditor.search.jobs import Progress
 from auditor.search.plan import Plan
-from auditor.search.publish import preload, publish
 from auditor.search.samplers import PRUNERS
 from auditor.tracking.handle import ProjectorHandle
 

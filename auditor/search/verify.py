@@ -22,8 +22,8 @@ from auditor.metering.closing import StudyReader
 from auditor.metering.folder import FORMAT, StudyFile, StudyFolder, manifest_bytes, statement_bytes
 from auditor.reporting import render_html
 from auditor.reporting.names import plain
+from auditor.reporting.publish import ClosedStudy, close_study, ledger_bytes, ledger_table
 from auditor.search.differences import differences, excerpt, first_difference, shown
-from auditor.search.publish import ClosedStudy, close_study, ledger_bytes, ledger_table
 
 _FIRST = ("energy", "compute", "trials", "gain")
 """Sections that others are written from: a difference is named where it begins."""

@@ -19,7 +19,7 @@ import pytest
 
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
-from auditor.search.publish import publish
+from auditor.reporting.publish import publish
 from auditor.tracking.handle import ProjectorHandle
 from auditor.tracking.projector import Projector
 from studies import START_NS, TRIALS, UUID, MadeStudy, MadeTrial, made_study

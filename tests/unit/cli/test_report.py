@@ -12,7 +12,7 @@ from auditor.cli import app
 from auditor.domain.errors import AuditorError
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
-from auditor.search.publish import publish
+from auditor.reporting.publish import publish
 from studies import made_study
 from unit.cli.test_app import Answer
 
@@ -210,7 +210,7 @@ def test_a_study_without_readings_has_no_figures(report: Run, study: StudyFolder
 
 
 def test_books_that_do_not_balance_are_exit_3(report: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from auditor.search import publish
+    from auditor.reporting import publish
 
     honest = publish.close_study
 

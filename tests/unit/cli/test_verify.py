@@ -12,7 +12,7 @@ import pytest
 from auditor.cli import app
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
-from auditor.search.publish import publish
+from auditor.reporting.publish import publish
 from studies import TRIALS, MadeStudy, made_study
 from unit.cli.test_app import Answer
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from auditor.domain.amounts import parse_energy_j
 from auditor.domain.errors import InputError
 from auditor.search.config import BASELINES, Config, check_config, load_config
-from auditor.search.quantities import parse_energy_j
 
 LEAST: dict[str, Any] = {"study": "mine", "space": "toys:toy", "budget": {"trials": 3}}
 EXAMPLE = Path(str(files("auditor.search").joinpath("example.yaml")))

@@ -13,10 +13,11 @@ import pytest
 from auditor.domain.parameters import Parameters
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
+from auditor.reporting.publish import publish
+from auditor.search.again import publish_again
 from auditor.search.config import check_config
 from auditor.search.parameters import parameters_from
 from auditor.search.plan import Plan
-from auditor.search.publish import publish, publish_again
 from auditor.search.verify import verify
 from studies import TRIALS, MadeStudy, made_study
 
@@ -25,7 +26,7 @@ import sys
 from pathlib import Path
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
-from auditor.search.publish import publish
+from auditor.reporting.publish import publish
 publish(StudyFolder(Path(sys.argv[1])), Parameters(), "reserved")
 """
 

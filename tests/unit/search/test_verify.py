@@ -20,7 +20,7 @@ from auditor.domain.parameters import CarbonFactor, Parameters
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder, statement_bytes
 from auditor.reporting import render_html
-from auditor.search.publish import close_study, ledger_table, publish
+from auditor.reporting.publish import close_study, ledger_table, publish
 from auditor.search.verify import verify
 from studies import TRIALS, MadeStudy, made_study
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from auditor.statement.build import build_statement
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from auditor.search.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +71,6 @@ def publish(folder: StudyFolder, parameters: Parameters, policy: str) -> dict[st
     write_atomically(folder.report, render_html(closed.statement).encode())
     folder.write_manifest()
     return closed.statement
-
-
-def publish_again(plan: Plan) -> dict[str, Any]:
-    """Publish a finished study with the policy, factors, prices and worth of a plan; ``study.yaml`` keeps them."""
-    file = plan.folder.read_study()
-    settings = plan.config.model_dump(mode="json")
-    asked = {key: settings[key] for key in ("metering", "worth", "carbon", "cost")}
-    plan.folder.write_study(replace(file, config={**file.config, **asked}, parameters=asdict(plan.parameters)))
-    return publish(plan.folder, plan.parameters, plan.config.metering.policy)
 
 
 def preload() -> None:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from auditor.search.quantities import parse_energy_j, parse_mass_g, parse_time_s
+from auditor.domain.amounts import parse_energy_j, parse_mass_g, parse_time_s
 
 
 @pytest.mark.parametrize(
