@@ -25,6 +25,7 @@ class Phase(StrEnum):
     VALIDATE = "validate"
     CHECKPOINT = "checkpoint"
     TEST = "test"
+    PREDICT = "predict"
     TEARDOWN = "teardown"
 
 
@@ -41,6 +42,11 @@ def baseline_account(study: str, name: str) -> str:
 def evaluation_account(study: str, subject: str) -> str:
     """Account of the retraining of a subject (``winner``, ``default``), without its phase."""
     return f"study/{study}/evaluation/{subject}"
+
+
+def training_account(study: str, run: str) -> str:
+    """Account of a plain training, without its phase."""
+    return f"study/{study}/training/{run}"
 
 
 def search_account(study: str, part: str) -> str:

@@ -100,11 +100,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One training or fit outside the search: of a baseline, or an evaluation on a fresh seed.
+    """One training outside a search: of a baseline, an evaluation on a fresh seed, or one that was wrapped.
 
     Attributes:
-        kind: ``baseline`` or ``evaluation``.
-        name: Baseline's name, or the evaluated subject (``winner``, ``default``).
+        kind: ``baseline``, ``evaluation`` or ``training``.
+        name: Baseline's name, the evaluated subject (``winner``, ``default``), or the number of a training.
         state: How it ended.
         seed: Seed of an evaluation; ``None`` for a baseline on the search's own seed.
         trial: The trial whose parameters the winner has; ``None`` otherwise.
@@ -115,6 +115,8 @@ class Run:
         flops: Floating-point operations counted; ``None`` where not counted.
         uncounted_ops: Names of operators that the count does not know.
         error: Why it failed; empty otherwise.
+        carried_uj: Energy that earlier sessions of a training spent elsewhere, as its checkpoint says.
+        carried_from: Study folders of those sessions.
     """
 
     kind: str
@@ -129,6 +131,8 @@ class Run:
     flops: int | None = None
     uncounted_ops: tuple[str, ...] = ()
     error: str = ""
+    carried_uj: int = 0
+    carried_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +251,7 @@ class StudyRecord:
         runs: Baselines and evaluations.
         books: The closed books.
         imported: Whether the study ran elsewhere, so that its energy was compiled and not metered here.
+        kind: ``search``, or ``training`` where nothing is searched: space, sampler, metric, direction are empty then.
         findings: What reading the study found.
     """
 
@@ -261,4 +266,5 @@ class StudyRecord:
     trials: tuple[Trial, ...] = ()
     runs: tuple[Run, ...] = ()
     imported: bool = False
+    kind: str = "search"
     findings: tuple[Finding, ...] = ()

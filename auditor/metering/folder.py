@@ -27,7 +27,8 @@ class StudyFile:
 
     Attributes:
         uuid: Identity of the study.
-        study: ``name``, ``space``, ``sampler``, ``metric``, ``direction``, ``test_metric``.
+        study: ``name``, ``kind`` (``search`` where it is not said, or ``training``), and of a search ``space``,
+            ``sampler``, ``metric``, ``direction``, ``test_metric``.
         config: The resolved configuration.
         parameters: Fields of :class:`auditor.domain.parameters.Parameters` the statement was asked for.
         versions: Versions of what ran the study.

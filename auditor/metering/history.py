@@ -81,6 +81,8 @@ def runs_of(logs: Sequence[SearchLog], timeline: Timeline) -> tuple[Run, ...]:
                         flops=record.flops,
                         uncounted_ops=record.uncounted_ops,
                         error=record.error,
+                        carried_uj=record.carried_uj,
+                        carried_from=record.carried_from,
                     )
                 )
     return tuple(runs)

@@ -183,6 +183,9 @@ class Mark(msgspec.Struct, tag_field="k", tag="mark", frozen=True, kw_only=True,
 
     ``o`` is how much of its CPU time since the mark before the auditor itself took (callback hooks, writing marks).
 
+    ``w`` is the lane: 0 the process itself, others its threads where these work for accounts of their own; there ``c``
+    is the CPU time of the thread, and an empty ``a`` says that it works for nobody of its own from ``t`` on.
+
     The end of one phase is the begin of the next, so one kind of mark says both, and a lost mark costs one phase only.
     """
 
@@ -190,6 +193,21 @@ class Mark(msgspec.Struct, tag_field="k", tag="mark", frozen=True, kw_only=True,
     c: int
     a: str
     o: int = 0
+    w: int = 0
+
+
+class Fault(msgspec.Struct, tag_field="k", tag="fault", frozen=True, kw_only=True):
+    """The auditor itself failed within a process that it audits; the process went on.
+
+    Attributes:
+        t: When it failed first.
+        where: What failed, for people: ``on_train_end``, ``MLflow``.
+        message: The error in one line.
+    """
+
+    t: int
+    where: str
+    message: str
 
 
 class Closed(msgspec.Struct, tag_field="k", tag="closed", frozen=True, kw_only=True):
@@ -250,7 +268,7 @@ class OutcomeRecord(msgspec.Struct, tag_field="k", tag="outcome", frozen=True, k
 
 
 class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=True, omit_defaults=True):
-    """A baseline or an evaluation ended; see :class:`auditor.domain.study.Run`."""
+    """A baseline, an evaluation or a plain training ended; see :class:`auditor.domain.study.Run`."""
 
     t: int
     begin_ns: int
@@ -264,6 +282,8 @@ class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=T
     flops: int | None = None
     uncounted_ops: tuple[str, ...] = ()
     error: str = ""
+    carried_uj: int = 0
+    carried_from: tuple[str, ...] = ()
 
 
 class Seal(msgspec.Struct, tag_field="k", tag="seal", frozen=True, kw_only=True):
@@ -288,6 +308,7 @@ Record = (
     | Gone
     | Reading
     | Mark
+    | Fault
     | Closed
     | AttemptRecord
     | StepRecord
