@@ -12,19 +12,31 @@ if TYPE_CHECKING:
     from auditor.domain.errors import AuditorError, InputError
     from auditor.domain.study import StudyRecord
     from auditor.metering.closing import read_study as open_study
+    from auditor.training.audit import Audit, audit
     from auditor.training.callback import AuditCallback
     from auditor.training.space import LightningSpace
 
 _PUBLIC = {
+    "Audit": ("auditor.training.audit", "Audit"),
     "AuditCallback": ("auditor.training.callback", "AuditCallback"),
     "AuditorError": ("auditor.domain.errors", "AuditorError"),
     "InputError": ("auditor.domain.errors", "InputError"),
     "LightningSpace": ("auditor.training.space", "LightningSpace"),
     "StudyRecord": ("auditor.domain.study", "StudyRecord"),
+    "audit": ("auditor.training.audit", "audit"),
     "open_study": ("auditor.metering.closing", "read_study"),
 }
 
-__all__ = ["AuditCallback", "AuditorError", "InputError", "LightningSpace", "StudyRecord", "open_study"]
+__all__ = [
+    "Audit",
+    "AuditCallback",
+    "AuditorError",
+    "InputError",
+    "LightningSpace",
+    "StudyRecord",
+    "audit",
+    "open_study",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import JournalError
 from auditor.metering.journal import JournalWriter
 from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
-from auditor.metering.records import Closed, Header, Mark, Record
+from auditor.metering.records import Closed, Fault, Header, Mark, Record
 from auditor.metering.runtime import Registration, register, withdraw
 from auditor.metering.slots import visible_gpus
 
@@ -95,7 +95,8 @@ class Activity:
         study: UUID of the study.
         account: Account the process works for while its stack is empty.
         cpu_slots: CPU slots the process holds.
-        gpu_slots: GPU slots the process holds; which GPUs is read off ``CUDA_VISIBLE_DEVICES``.
+        gpu_slots: GPU slots the process holds.
+        gpus: Share it holds of each GPU, by UUID; where not given it is read off ``CUDA_VISIBLE_DEVICES``.
         holds_rest: Whether slots nobody reserves are charged to this process.
         driver: Whether the study counts as running while this process lives.
         session: Of a driver: how many the study has had with it.
@@ -112,11 +113,12 @@ class Activity:
         *,
         cpu_slots: float = 0.0,
         gpu_slots: float = 0.0,
+        gpus: Mapping[str, float] | None = None,
         holds_rest: bool = False,
         driver: bool = False,
         session: int = 0,
     ) -> None:
-        gpus = visible_gpus(gpu_slots)
+        gpus = visible_gpus(gpu_slots) if gpus is None else dict(gpus)
         self.header = make_header(
             "marks",
             study,
@@ -142,7 +144,7 @@ class Activity:
                 cpu_ns=self.header.cpu_ns,
                 cpu_slots=cpu_slots,
                 gpu_slots=gpu_slots,
-                gpus=gpus,
+                gpus=dict(gpus),
                 holds_rest=holds_rest,
             )
         )
@@ -196,6 +198,10 @@ class Activity:
         """
         if self.is_own:
             self._writer.append(record)
+
+    def fault(self, where: str, message: str) -> None:
+        """Note that the auditor failed somewhere in this process."""
+        self._write(Fault(t=time.monotonic_ns(), where=where, message=message))
 
     def close(self) -> None:
         """Give the slots back; may be called twice."""

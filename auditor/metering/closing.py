@@ -12,7 +12,7 @@ from auditor.accounting.books import Ledger, close_books
 from auditor.domain.errors import JournalError
 from auditor.domain.parameters import CarbonFactor, Parameters
 from auditor.domain.quantities import NS_PER_S, uj_to_j
-from auditor.domain.study import Finding, Severity, StudyRecord, Trial
+from auditor.domain.study import Finding, Run, Severity, StudyRecord, Trial
 from auditor.metering.activity import node_name
 from auditor.metering.crosscheck import otherwise_metered, without_energy
 from auditor.metering.folder import StudyFile, StudyFolder
@@ -187,9 +187,17 @@ class StudyReader:
                 longest[key] = path
         return {path: self._parts[path] for path in longest.values()}
 
+    def parts(self) -> list[Readings | Marks | SearchLog]:
+        """What was read so far, one part a journal."""
+        return list(self._kept().values())
+
     def trials(self) -> tuple[Trial, ...]:
         """The trials so far; cheaper than closing the books."""
         return trials_of(self._of(SearchLog), self._timeline())
+
+    def runs(self) -> tuple[Run, ...]:
+        """Trainings outside a search so far; cheaper than closing the books."""
+        return runs_of(self._of(SearchLog), self._timeline())
 
     def _timeline(self) -> Timeline:
         return Timeline(self._kept().values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -44,6 +46,20 @@ def visible_gpus(slots: float) -> dict[str, float]:
         else:
             held += [uuid for uuid in uuids if uuid.startswith(name)]
     return {uuid: min(1.0, slots / len(held)) for uuid in held}
+
+
+def gpus_held(indices: Sequence[int] | None) -> dict[str, float]:
+    """The GPUs that a process holds, whole, by UUID.
+
+    Args:
+        indices: As CUDA counts those that are visible; ``None``: all that ``CUDA_VISIBLE_DEVICES`` names, and none
+            where it names none, since a process that could use every GPU need not hold any.
+    """
+    named = bool(os.environ.get("CUDA_VISIBLE_DEVICES", "").strip())
+    if not indices if indices is not None else not named:
+        return {}
+    visible = list(visible_gpus(math.inf))
+    return {uuid: 1.0 for number, uuid in enumerate(visible) if indices is None or number in indices}
 
 
 def gpu_uuids() -> list[str]:

@@ -66,11 +66,16 @@ def publish(folder: StudyFolder, parameters: Parameters, policy: str) -> dict[st
     reader = StudyReader(folder)
     reader.refresh()
     closed = close_study(reader, parameters, policy)
+    write_study(folder, closed)
+    return closed.statement
+
+
+def write_study(folder: StudyFolder, closed: ClosedStudy) -> None:
+    """Write the files that a study publishes, the manifest last."""
     write_atomically(folder.ledger, ledger_bytes(closed.ledger))
     folder.write_statement(closed.statement)
     write_atomically(folder.report, render_html(closed.statement).encode())
     folder.write_manifest()
-    return closed.statement
 
 
 def preload() -> None:

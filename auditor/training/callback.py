@@ -1,183 +1,305 @@
-"""The Lightning callback that marks phases, counts operations and reports the metric."""
+"""``AuditCallback``: the one line that puts an existing Lightning training on the books."""
 
 from __future__ import annotations
 
+import logging
+import math
+import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
+import msgspec
+import torch
 
-from auditor.domain.accounts import Phase
-from auditor.metering.activity import Activity
-from auditor.training.flops import FlopCount, batch_size_of, flops_of
+from auditor.domain.amounts import parse_energy_j
+from auditor.domain.errors import InputError, one_line
+from auditor.domain.study import TrialState
+from auditor.metering.activity import Activity, forget
+from auditor.metering.folder import StudyFolder
+from auditor.metering.runtime import AgentHandle
+from auditor.metering.slots import cpu_slots, gpus_held
+from auditor.reporting.figures import energy
+from auditor.training.audit import Audit, Place, Spent
+from auditor.training.phases import PhaseCallback, hook
+from auditor.training.recording import Booked, booked_here, checked_folder, checked_name
 
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
-class AuditCallback(pl.Callback):
-    """Marks the phases of a training on an account: setup, train, validate, test, teardown.
+logger = logging.getLogger("auditor")
 
-    Phases are a stack: a validation within training is charged to ``validate`` and falls back to ``train``. Whatever is
-    open is closed when the training ends, fails or is terminated. What the callback itself takes is the audit's.
+_REFRESH_S = 2.0
+_IDLE_SHARE = 300
+"""Reading the books is left alone for so many times as long as it takes: a third of a percent of a training."""
 
-    Args:
-        activity: The marks of this process.
-        account: The account of the training, without a phase.
-
-    Attributes:
-        flops: Operations counted so far; ``None`` where the model can't be counted.
-        uncounted_ops: Operators that have no known count, or why nothing was counted.
-    """
-
-    def __init__(self, activity: Activity, account: str) -> None:
-        self._activity = activity
-        self._account = account
-        self._depth = activity.depth
-        self._count: FlopCount | None = None
-        self._counted = False
-        self.flops: int | None = None
-        self.uncounted_ops: tuple[str, ...] = ()
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Begin."""
-        self._depth = self._activity.depth
-        self._begin(Phase.SETUP)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Training begins."""
-        self._begin(Phase.TRAIN)
-
-    def on_train_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Count the operations of the first batch; others are scaled by their size."""
-        if self._counted:
-            return
-        self._counted = True
-        with self._activity.working_for(self._activity.audit_account):
-            try:
-                self._count = flops_of(pl_module, batch)
-            except Exception as error:  # a model the meta device can't run must not stop its training
-                self.uncounted_ops = (f"all: {type(error).__name__} on the meta device",)
-            else:
-                self.flops = 0
-                self.uncounted_ops = self._count.uncounted_ops
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Add the operations of a training batch."""
-        if self._count is not None:
-            self._add(self._count.forward + self._count.backward, batch)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Training ends."""
-        self._activity.end(self._depth)
-        self._begin(Phase.TEARDOWN)
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation begins, also within training."""
-        self._begin(Phase.VALIDATE)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation ends."""
-        self._activity.end()
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        *_: Any,
-    ) -> None:
-        """Add the operations of a validation batch."""
-        if self._count is not None:
-            self._add(self._count.forward, batch)
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Testing begins."""
-        self._begin(Phase.TEST)
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Testing ends."""
-        self._activity.end()
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        *_: Any,
-    ) -> None:
-        """Add the operations of a test batch."""
-        if self._count is not None:
-            self._add(self._count.forward, batch)
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Close whatever is open: after an exception or SIGTERM no end hook comes."""
-        self._activity.end(self._depth)
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close whatever is open."""
-        self._activity.end(self._depth)
-
-    def _begin(self, phase: Phase) -> None:
-        self._activity.begin(f"{self._account}/{phase.value}")
-
-    def _add(self, operations: int, batch: Any) -> None:
-        if self._count is not None and self.flops is not None:
-            began_ns = time.thread_time_ns()
-            self.flops += operations * batch_size_of(batch) // self._count.batch_size
-            self._activity.audited(time.thread_time_ns() - began_ns)
+_BATCHES_AT_MOST = 1000
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class TrialCallback(AuditCallback):
-    """Also reports the validation metric after every epoch, and stops the training when the answer is to prune.
+class AuditCallback(PhaseCallback):
+    """Puts a Lightning training on the books: ``Trainer(callbacks=[AuditCallback()])``.
+
+    Starts the node agent of this machine or joins the one that runs, marks phases, counts operations, and at the end
+    writes a study folder, says in three lines what the training cost, and logs the same figures as ``audit/…`` to the
+    MLflow run of the Trainer's logger, or else the active one. They are in ``trainer.callback_metrics`` too, from the
+    first epoch on, so that checkpoints and schedulers can use them. Every call of ``fit``, ``validate``, ``test`` or
+    ``predict`` is a run of the same study. Under distributed strategies rank 0 reports for all.
+
+    A training never fails for it: what goes wrong in the auditor is logged once and becomes a finding.
 
     Args:
-        activity: The marks of this process.
-        account: The account of the training, without a phase.
-        metric: Name of the logged metric.
-        report: Called with (epoch, value); answers whether to prune.
-
-    Attributes:
-        pruned: Whether the training was stopped.
-    """
-
-    def __init__(self, activity: Activity, account: str, metric: str, report: Callable[[int, float], bool]) -> None:
-        super().__init__(activity, account)
-        self._metric = metric
-        self._report = report
-        self.pruned = False
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the metric of this epoch."""
-        if (
-            not trainer.sanity_checking
-            and self._metric in trainer.callback_metrics
-            and self._report(trainer.current_epoch, metric_value(trainer.callback_metrics, self._metric))
-        ):
-            self.pruned = True
-            trainer.should_stop = True
-        super().on_validation_end(trainer, pl_module)
-
-
-def metric_value(metrics: Mapping[str, Any], name: str) -> float:
-    """A logged metric as a number.
+        name: Name of the study. Default: the name of the module's class.
+        folder: Study folder; one that holds a training of that name is gone on with. Default: the first of
+            ``auditor-runs/<name>``, ``auditor-runs/<name>-2``, … that is not there yet.
+        budget: Energy after which the training stops in good order, for example ``"0.2 kWh"`` or ``"500 J"``;
+            what a checkpoint says was spent before counts too.
+        meters: Names of the meters (``auditor plugins`` lists them), where no node agent runs yet.
+        interval_s: Seconds between readings, likewise.
 
     Raises:
-        KeyError: the module did not log it; the message lists what it logged.
+        InputError: an argument can't be used.
     """
-    if name not in metrics:
-        raise KeyError(f"the module logged no '{name}'; it logged: {', '.join(sorted(metrics)) or 'nothing'}")
-    return float(metrics[name])
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        folder: str | Path | None = None,
+        budget: str | None = None,
+        meters: Sequence[str] = ("auto",),
+        interval_s: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if name is not None:
+            checked_name(name)
+        try:
+            self._budget_j = None if budget is None else parse_energy_j(budget)
+        except ValueError as error:
+            raise InputError(f"budget: {error}, got {budget!r}") from None
+        self._name = name
+        self._folder = None if folder is None else Path(folder).resolve()
+        if name is not None:
+            checked_folder(self._folder, name)
+        self._meters, self._interval_s = tuple(meters), interval_s
+        self._carried: dict[str, Spent] = {}
+        self._audit: Audit | None = None
+        self._member: Activity | None = None
+        self._figures: dict[str, float] = {}
+        self._next_look_s = 0.0
+        self._next_look_batch = self._batches = 0
+        self._began_s = 0.0
+        self._together = False
+        self._guest: Booked | None = None
+        self._agent = AgentHandle(self._meters, interval_s)
+        self._stopped = False
+        self._faults: set[str] = set()
+        try:
+            self._agent.ensure()  # it takes a moment, and nothing is lost for it
+        except Exception as error:
+            self.failed("starting the node agent", error)
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """``energy_j``, ``energy_cpu_j`` and the like, ``wall_s`` and ``flops`` so far, as far as they are known."""
+        return dict(self._figures)
+
+    @property
+    def study_folder(self) -> Path | None:
+        """Where the books lie; ``None`` before the first run."""
+        return self._audit.folder.path if self._audit is not None and self._audit.folder is not None else None
+
+    def failed(self, where: str, error: Exception) -> None:
+        """Note what failed in a hook; the training goes on."""
+        if self._audit is not None:
+            self._audit.fault(where, error)
+        elif where not in self._faults:
+            self._faults.add(where)
+            logger.warning("nas-auditor failed in %s; what it audits goes on: %s", where, one_line(error))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, or what is sent to another process, takes the settings along and opens books of its own."""
+        settings = {name: value for name, value in self.__dict__.items() if name != "_agent"}
+        return {**settings, "_audit": None, "_member": None, "_guest": None, "marks": None}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Open the books, or join those of rank 0."""
+        self._begin_counting()
+        self._find_host()
+        if self._guest is None and trainer.global_rank == 0:
+            self._lead(trainer, pl_module)
+        self._together = False
+        if trainer.world_size > 1:  # every rank takes part, whatever failed on it
+            place = trainer.strategy.broadcast(self._audit.place if self._audit is not None else None)
+            self._together = place is not None
+            if self._guest is None and trainer.global_rank != 0:
+                self._join(trainer, place)
+        super().setup(trainer, pl_module, stage)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the books once every rank has left them, and report."""
+        super().teardown(trainer, pl_module, stage)
+        self._leave()
+        flops = None if self.flops is None else float(self.flops)
+        if self._together:
+            ours = torch.tensor(math.nan if flops is None else flops, dtype=torch.float64)
+            summed = trainer.strategy.reduce(ours.to(trainer.strategy.root_device), reduce_op="sum")
+            flops = None if math.isnan(float(summed)) else float(summed)
+        self._report(trainer, flops, TrialState.COMPLETE, "")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the books of a training that failed, was interrupted or terminated; other ranks are not waited for."""
+        super().on_exception(trainer, pl_module, exception)
+        self._leave()
+        self._report(trainer, self.flops, TrialState.FAILED, one_line(exception))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the operations of a batch, and stop where the budget is spent."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._budget_j is not None:
+            self._mind_budget(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Bring the figures up to date."""
+        self._look(trainer)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Bring the figures up to date, before checkpoints and early stopping look at them."""
+        if not trainer.sanity_checking:
+            self._look(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was spent so far, so that a training that goes on from the checkpoint goes on counting."""
+        try:
+            spent = self._audit.spent() if self._audit is not None else self._carried
+            return {"spent": {key: asdict(value) for key, value in spent.items()}}
+        except Exception as error:
+            self.failed("state_dict", error)
+            return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what a checkpoint says was spent."""
+        try:
+            self._carried = {str(key): msgspec.convert(value, Spent) for key, value in state_dict["spent"].items()}
+            if self._audit is not None:
+                self._audit.carry(self._carried)
+        except Exception as error:
+            self.failed("load_state_dict", error)
+
+    @hook
+    def _lead(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Open the books of the training."""
+        device = trainer.strategy.root_device
+        if self._audit is None:
+            self._audit = Audit(
+                self._name or _UNFIT.sub("-", type(module).__name__).strip("-._") or "training",
+                folder=self._folder,
+                meters=self._meters,
+                interval_s=self._interval_s,
+                gpus=[device.index or 0] if device.type == "cuda" else [],
+            )
+        audit = self._audit
+        audit.carry(self._carried)
+        audit.start(loggers=trainer.loggers, share=_share(trainer))
+        self.marks, self.account = audit.activity, audit.account
+        self._began_s = time.monotonic()
+        self._next_look_s, self._next_look_batch, self._batches, self._stopped = 0.0, 0, 0, False
+
+    @hook
+    def _join(self, trainer: pl.Trainer, place: Place | None) -> None:
+        """Work on the books that rank 0 opened."""
+        if place is None:
+            return
+        device = trainer.strategy.root_device
+        gpus = gpus_held([device.index or 0] if device.type == "cuda" else [])
+        self._member = Activity(
+            StudyFolder(Path(place.folder)).journals,
+            place.uuid,
+            place.account,
+            cpu_slots=cpu_slots() * _share(trainer),
+            gpu_slots=float(len(gpus)),
+            gpus=gpus,
+        )
+        self._agent = AgentHandle(self._meters, self._interval_s)
+        self._agent.keep()
+        self.marks, self.account = self._member, place.account
+
+    @hook
+    def _find_host(self) -> None:
+        """Whether this thread works on somebody's books already: then the training is marked on those."""
+        self._guest = booked_here()
+        if self._guest is not None:
+            self.marks, self.account = self._guest.marks, self._guest.account
+
+    @hook
+    def _leave(self) -> None:
+        """End the part of this rank."""
+        if self._member is not None:
+            self._agent.release()
+            forget(self._member)
+            self._member = None
+
+    @hook
+    def _report(self, trainer: pl.Trainer, flops: float | None, state: TrialState, error: str) -> None:
+        counted = None if flops is None else int(flops)
+        if self._guest is not None:
+            self._guest.count(counted, self.uncounted_ops)
+        elif self._audit is not None:
+            self._audit.count(counted, self.uncounted_ops)
+            self._audit.stop(state=state, error=error)
+            self._show(trainer, self._audit.figures())
+        self.marks = None
+
+    def _mind_budget(self, trainer: pl.Trainer) -> None:
+        """Look at the clock, or with several ranks count batches, since all of them have to stop at the same one."""
+        self._batches += 1
+        if self._batches < self._next_look_batch if self._together else time.monotonic() < self._next_look_s:
+            return
+        self._look(trainer)
+        spent_j = self._figures.get("energy_j", 0.0)
+        if self._budget_j is not None and spent_j >= self._budget_j and not self._stopped:
+            self._stopped = trainer.should_stop = True
+            if trainer.global_rank == 0:
+                logger.warning("budget of %s spent (%s): stopping", energy(self._budget_j), energy(spent_j))
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        """Bring the figures up to date; on every rank they are those of rank 0."""
+        self._refresh(trainer)
+        if self._together:
+            seen = trainer.strategy.broadcast((self._figures, self._next_look_batch))
+            self._figures, self._next_look_batch = seen
+        self._show(trainer, self._figures)
+
+    @hook
+    def _refresh(self, trainer: pl.Trainer) -> None:
+        """Read the books, unless that was done a moment ago."""
+        audit, began_s = self._audit, time.monotonic()
+        if audit is None or audit.activity is None:
+            return
+        a_look = self._batches * _REFRESH_S / max(began_s - self._began_s, _REFRESH_S)
+        self._next_look_batch = self._batches + min(max(1, int(a_look)), _BATCHES_AT_MOST)
+        if began_s < self._next_look_s:
+            return
+        began_ns = time.thread_time_ns()
+        audit.count(self.flops, self.uncounted_ops)
+        self._figures = audit.figures()
+        audit.note_step(trainer.global_step, self._figures)
+        self._next_look_s = began_s + max(_REFRESH_S, _IDLE_SHARE * (time.monotonic() - began_s))
+        audit.activity.audited(time.thread_time_ns() - began_ns)
+
+    @hook
+    def _show(self, trainer: pl.Trainer, figures: Mapping[str, float]) -> None:
+        """Put the figures beside the metrics that the training logged."""
+        self._figures = dict(figures)
+        trainer.callback_metrics.update(
+            {f"audit/{name}": torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}
+        )
+
+
+def _share(trainer: pl.Trainer) -> float:
+    """Part of a machine's CPU slots that one rank has."""
+    return 1.0 / trainer.num_devices if trainer.world_size > 1 else 1.0

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
     import pytorch_lightning as pl
-    import torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,6 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
     Raises:
         Exception: whatever the module raises on the meta device (reading a value of a tensor, manual optimisation).
     """
-    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     memo: dict[int, Any] = {}
@@ -76,7 +76,6 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
 def _random_numbers_kept() -> Iterator[None]:
     """Leave Python's, NumPy's and torch's generators where they were: counting must not change the training."""
     import numpy as np
-    import torch
 
     python, numpy = random.getstate(), np.random.get_state()
     try:
@@ -116,8 +115,6 @@ def _architecture(module: pl.LightningModule) -> tuple[Any, ...]:
 
 
 def _shapes(batch: Any) -> Any:
-    import torch
-
     if isinstance(batch, torch.Tensor):
         return (tuple(batch.shape), batch.dtype)
     if isinstance(batch, dict):
@@ -129,8 +126,6 @@ def _shapes(batch: Any) -> Any:
 
 def batch_size_of(batch: Any) -> int:
     """Samples in a batch: first dimension of its first tensor; 1 where there is none."""
-    import torch
-
     if isinstance(batch, torch.Tensor):
         return int(batch.shape[0]) if batch.ndim else 1
     values = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
@@ -141,8 +136,6 @@ def batch_size_of(batch: Any) -> int:
 
 
 def _to_meta(batch: Any) -> Any:
-    import torch
-
     if isinstance(batch, torch.Tensor):
         return torch.empty_like(batch, device="meta")
     if isinstance(batch, dict):

@@ -16,7 +16,7 @@ from auditor.domain.errors import one_line
 from auditor.domain.study import TrialState
 from auditor.metering.activity import Activity
 from auditor.ports import SearchSpace
-from auditor.training.callback import AuditCallback, TrialCallback, metric_value
+from auditor.training.phases import TrialCallback, metric_value
 from auditor.training.result import TrainingResult
 
 
@@ -67,8 +67,7 @@ def run_training(
     Returns:
         The result; an exception of the user's code becomes the state ``failed``.
     """
-    trial = TrialCallback(activity, account, space.metric, report) if report is not None else None
-    audit = trial or AuditCallback(activity, account)
+    audit = TrialCallback(activity, account, space.metric, report)
     with activity.working_for(f"{account}/{Phase.SETUP.value}"):
         try:
             pl.seed_everything(seed, workers=False, verbose=False)
@@ -86,7 +85,7 @@ def run_training(
             )
             module, data = space.module(params), space.data(params)
             trainer.fit(module, datamodule=data)
-            if trial is not None and trial.pruned:
+            if audit.pruned:
                 return _result(TrialState.PRUNED, audit)
             value = metric_value(trainer.callback_metrics, space.metric)
             if not math.isfinite(value):
@@ -103,7 +102,7 @@ def run_training(
 
 def _result(
     state: TrialState,
-    audit: AuditCallback,
+    audit: TrialCallback,
     *,
     value: float | None = None,
     test_value: float | None = None,

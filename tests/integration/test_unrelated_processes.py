@@ -45,10 +45,10 @@ BURN = "with activity.working_for(f'{account}/train'): burn(float(seconds))\nfor
 TRAIN = """
 import pytorch_lightning as pl
 import slow_space
-from auditor import AuditCallback
+from auditor.training.phases import TrialCallback
 trainer = pl.Trainer(max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False,
                      num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False,
-                     callbacks=[AuditCallback(activity, account)])
+                     callbacks=[TrialCallback(activity, account, "val_acc")])
 trainer.fit(slow_space.Net(pause=0.05), slow_space.Data())
 forget(activity)
 """

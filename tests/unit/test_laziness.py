@@ -8,7 +8,16 @@ import pytest
 import auditor
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "numpy", "codecarbon", "sklearn")
-PUBLIC = ["AuditCallback", "AuditorError", "InputError", "LightningSpace", "StudyRecord", "open_study"]
+PUBLIC = [
+    "Audit",
+    "AuditCallback",
+    "AuditorError",
+    "InputError",
+    "LightningSpace",
+    "StudyRecord",
+    "audit",
+    "open_study",
+]
 HELP = """
 from auditor.cli.app import main
 try:
@@ -51,6 +60,11 @@ def test_help_of_commands_neither(command: str) -> None:
         ("auditor.tracking.handle", ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "numpy")),
         ("auditor.tracking.projector", ("torch", "ray", "mlflow", "optuna", "pytorch_lightning")),
         ("auditor.metering.agent", ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "numpy")),
+        ("auditor.training.audit", ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "sklearn")),
+        (
+            "auditor.training.callback",
+            ("ray", "mlflow", "optuna", "sklearn", "codecarbon", "pyarrow", "jinja2", "plotly"),
+        ),
         ("auditor_spaces.digits", ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "numpy", "sklearn")),
         ("auditor.testing", ("torch", "ray", "mlflow", "optuna", "pytorch_lightning", "numpy", "pytest")),
     ],

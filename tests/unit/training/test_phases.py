@@ -7,7 +7,7 @@ import pytest
 import pytorch_lightning as pl
 
 from auditor.metering.activity import Activity
-from auditor.training.callback import AuditCallback, TrialCallback, metric_value
+from auditor.training.phases import TrialCallback, metric_value
 from unit.training.marks import ACCOUNT, AUDIT, accounts, activity_in, marks, phases
 from unit.training.nets import THIRD_PARTY, Data, Net
 
@@ -52,13 +52,13 @@ def trainer(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
 
 class TestPhases:
     def test_validation_nests_in_training(self, activity: Activity, journal: Path) -> None:
-        trainer(AuditCallback(activity, ACCOUNT), max_epochs=2).fit(Net(), Data())
+        trainer(TrialCallback(activity, ACCOUNT, "val_acc"), max_epochs=2).fit(Net(), Data())
         inner = ["train", "validate", "train", "validate", "train"]
         assert phases(journal) == ["setup", *inner, "base", "teardown", "base"]
         assert activity.depth == 0
 
     def test_what_the_auditor_takes_is_marked_as_its_own(self, activity: Activity, journal: Path) -> None:
-        trainer(AuditCallback(activity, ACCOUNT), max_epochs=2).fit(Net(), Data())
+        trainer(TrialCallback(activity, ACCOUNT, "val_acc"), max_epochs=2).fit(Net(), Data())
         written = marks(journal)
         counting = [i for i, mark in enumerate(written) if mark.a == AUDIT]
         assert len(counting) == 1  # operations are counted once
@@ -66,21 +66,21 @@ class TestPhases:
         assert all(mark.o > 0 for mark in written[2:])  # at least the writing of the mark before
 
     def test_sanity_validation_is_validation(self, activity: Activity, journal: Path) -> None:
-        trainer(AuditCallback(activity, ACCOUNT), num_sanity_val_steps=1).fit(Net(), Data())
+        trainer(TrialCallback(activity, ACCOUNT, "val_acc"), num_sanity_val_steps=1).fit(Net(), Data())
         assert phases(journal)[:4] == ["setup", "validate", "setup", "train"]
 
     def test_a_test_is_a_phase_of_its_own(self, activity: Activity, journal: Path) -> None:
-        audit = AuditCallback(activity, ACCOUNT)
+        audit = TrialCallback(activity, ACCOUNT, "val_acc")
         trainer(audit).test(Net(), Data(), verbose=False)
         assert phases(journal) == ["setup", "test", "setup", "base"]
         assert activity.depth == 0
 
     def test_a_validation_alone_too(self, activity: Activity, journal: Path) -> None:
-        trainer(AuditCallback(activity, ACCOUNT)).validate(Net(), Data(), verbose=False)
+        trainer(TrialCallback(activity, ACCOUNT, "val_acc")).validate(Net(), Data(), verbose=False)
         assert phases(journal) == ["setup", "validate", "setup", "base"]
 
     def test_fit_and_test_one_after_the_other(self, activity: Activity, journal: Path) -> None:
-        made, module, data = trainer(AuditCallback(activity, ACCOUNT)), Net(), Data()
+        made, module, data = trainer(TrialCallback(activity, ACCOUNT, "val_acc")), Net(), Data()
         made.fit(module, data)
         made.test(module, data, verbose=False)
         found = phases(journal)
@@ -89,12 +89,12 @@ class TestPhases:
 
     def test_what_was_open_before_stays_open(self, activity: Activity, journal: Path) -> None:
         activity.begin("study/s/training/outer/setup")
-        trainer(AuditCallback(activity, ACCOUNT)).fit(Net(), Data())
+        trainer(TrialCallback(activity, ACCOUNT, "val_acc")).fit(Net(), Data())
         assert activity.depth == 1
         assert accounts(journal)[-1] == "study/s/training/outer/setup"
 
     def test_accounts_are_those_of_the_training(self, activity: Activity, journal: Path) -> None:
-        trainer(AuditCallback(activity, "study/s/evaluation/winner")).fit(Net(), Data())
+        trainer(TrialCallback(activity, "study/s/evaluation/winner", "val_acc")).fit(Net(), Data())
         assert "study/s/evaluation/winner/train" in accounts(journal)
 
 
@@ -109,18 +109,18 @@ class TestEnds:
         self, activity: Activity, journal: Path, trouble: str, raised: type[BaseException]
     ) -> None:
         with pytest.raises(raised):
-            trainer(AuditCallback(activity, ACCOUNT)).fit(Net(trouble), Data(batch_size=2))
+            trainer(TrialCallback(activity, ACCOUNT, "val_acc")).fit(Net(trouble), Data(batch_size=2))
         assert activity.depth == 0
         assert phases(journal) == ["setup", "train", "base"]
 
     def test_in_validation(self, activity: Activity, journal: Path) -> None:
         with pytest.raises(ValueError, match="bad validation"):
-            trainer(AuditCallback(activity, ACCOUNT)).fit(Net("validation"), Data())
+            trainer(TrialCallback(activity, ACCOUNT, "val_acc")).fit(Net("validation"), Data())
         assert activity.depth == 0
         assert phases(journal) == ["setup", "train", "validate", "base"]
 
     def test_it_can_be_used_again_afterwards(self, activity: Activity, journal: Path) -> None:
-        audit = AuditCallback(activity, ACCOUNT)
+        audit = TrialCallback(activity, ACCOUNT, "val_acc")
         with pytest.raises(ValueError, match="two"):
             trainer(audit).fit(Net("error"), Data())
         trainer(audit).fit(Net(), Data())
@@ -130,20 +130,20 @@ class TestEnds:
     def test_an_outer_account_survives_a_failure(self, activity: Activity, journal: Path) -> None:
         activity.begin("study/s/training/outer/setup")
         with pytest.raises(ValueError, match="two"):
-            trainer(AuditCallback(activity, ACCOUNT)).fit(Net("error"), Data())
+            trainer(TrialCallback(activity, ACCOUNT, "val_acc")).fit(Net("error"), Data())
         assert activity.depth == 1
 
 
 class TestCounting:
     def test_training_and_validation_are_counted_by_sample(self, activity: Activity) -> None:
-        audit = AuditCallback(activity, ACCOUNT)
+        audit = TrialCallback(activity, ACCOUNT, "val_acc")
         trainer(audit, max_epochs=2).fit(Net(), Data())
         forward = 2 * 4 * 3  # of a sample: 2 per multiply-add
         backward = forward  # of the weight; the input needs no gradient
         assert audit.flops == 2 * 8 * (forward + backward) + 2 * 8 * forward
 
     def test_a_short_last_batch_counts_less(self, activity: Activity) -> None:
-        audit = AuditCallback(activity, ACCOUNT)
+        audit = TrialCallback(activity, ACCOUNT, "val_acc")
         trainer(audit).fit(Net(), Data(batch_size=5))
         assert audit.flops == 8 * (2 + 1) * 2 * 4 * 3
 
@@ -154,7 +154,7 @@ class TestCounting:
                 self.last = float(loss)
                 return loss
 
-        audit = AuditCallback(activity, ACCOUNT)
+        audit = TrialCallback(activity, ACCOUNT, "val_acc")
         made = trainer(audit)
         made.fit(Reads(), Data())
         assert made.global_step == 2
