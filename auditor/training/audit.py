@@ -130,7 +130,7 @@ class Audit(Recording):
         """
         if self._started:
             return
-        self._started = True
+        self._started, self.closed = True, None
         self._flops, self._uncounted, self._points = None, (), []
         self._thread, self._began_ns = threading.get_ident(), time.monotonic_ns()
         with self.guarded("opening the books"):

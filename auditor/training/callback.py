@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("auditor")
 
 _REFRESH_S = 2.0
-_IDLE_SHARE = 300
-"""Reading the books is left alone for so many times as long as it takes: a third of a percent of a training."""
+_IDLE_SHARE = 200
+"""Reading the books is left alone for so many times as long as it takes: half a percent of a training at most."""
 
 _BATCHES_AT_MOST = 1000
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
