@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from auditor.metering.activity import Activity, forget
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray and MLflow are imported, before any fixture
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -17,3 +20,11 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     folder = tmp_path_factory.mktemp("runtime")
     monkeypatch.setenv("AUDITOR_RUNTIME_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(runtime_dir: Path) -> Iterator[None]:
+    """The activity of this process ends with its test."""
+    yield
+    if (activity := Activity.current()) is not None:
+        forget(activity)

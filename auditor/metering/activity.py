@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,8 +16,8 @@ from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import JournalError
 from auditor.metering.journal import JournalWriter
 from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
-from auditor.metering.records import Closed, Fault, Header, Mark, Record
-from auditor.metering.runtime import Registration, register, withdraw
+from auditor.metering.records import Closed, Header, Mark, Record
+from auditor.metering.runtime import Registration, register
 from auditor.metering.slots import visible_gpus
 
 
@@ -68,41 +69,65 @@ def journal_path(folder: Path, header: Header) -> Path:
     return folder / f"{header.role}-{header.node}-{header.key}.jsonl"
 
 
-def open_journal(folder: Path, header: Header, *, again: bool = False) -> JournalWriter:
-    """A new journal; a ``+`` is added to its name where that is taken from an earlier boot.
+def open_journal(folder: Path, header: Header) -> JournalWriter:
+    """A new journal; where its name is taken, by this process or one of an earlier boot, ``+2`` is added, or ``+3`` ...
 
     Args:
         folder: The journal folder.
         header: Its first record.
-        again: Whether this process may have written another here before.
 
     Raises:
-        JournalError: it can't be written, or this process writes one already.
+        JournalError: it can't be written.
     """
-    path = journal_path(folder, header)
-    while path.exists() and (again or header.boot.encode() not in path.read_bytes()[:1000]):
-        path = path.with_name(f"{path.stem}+.jsonl")
+    first = path = journal_path(folder, header)
+    count = 1
+    while path.exists():
+        count += 1
+        path = first.with_name(f"{first.stem}+{count}.jsonl")
     return JournalWriter(path, header)
+
+
+class _Here:
+    """What this process has open; a child forked from it begins with nothing."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew."""
+        self.lock = threading.Lock()
+        self.activity: Activity | None = None
+
+
+_here = _Here()
+os.register_at_fork(after_in_child=_here.renew)
 
 
 class Activity:
     """Marks of this process: which account it works for, as a stack.
 
-    Registers the process with the node agent when made, and gives its slots back when closed. It belongs to one thread.
+    Registers the process with the node agent when made, and gives its slots back when closed. A process has one at a
+    time, and may open another when that is closed. It belongs to one thread.
 
     Args:
         folder: The journal folder of the study.
         study: UUID of the study.
         account: Account the process works for while its stack is empty.
         cpu_slots: CPU slots the process holds.
-        gpu_slots: GPU slots the process holds.
-        gpus: Share it holds of each GPU, by UUID; where not given it is read off ``CUDA_VISIBLE_DEVICES``.
+        gpu_slots: GPU slots the process holds; which GPUs is read off ``CUDA_VISIBLE_DEVICES``.
         holds_rest: Whether slots nobody reserves are charged to this process.
         driver: Whether the study counts as running while this process lives.
         session: Of a driver: how many the study has had with it.
 
+    Attributes:
+        header: The first record of its journal.
+        registration: The file that registers the process.
+
     A mark that the disk does not take is kept and written with the next: a training does not fail for it. A child that
     was forked from the process is no activity: what it does with its copy is written nowhere.
+
+    Raises:
+        JournalError: this process has one open, or the journal can't be written.
     """
 
     def __init__(
@@ -113,41 +138,53 @@ class Activity:
         *,
         cpu_slots: float = 0.0,
         gpu_slots: float = 0.0,
-        gpus: Mapping[str, float] | None = None,
         holds_rest: bool = False,
         driver: bool = False,
         session: int = 0,
     ) -> None:
-        gpus = visible_gpus(gpu_slots) if gpus is None else dict(gpus)
-        self.header = make_header(
-            "marks",
-            study,
-            account=account,
-            cpu_slots=cpu_slots,
-            gpu_slots=gpu_slots,
-            gpus=gpus,
-            holds_rest=holds_rest,
-            driver=driver,
-            session=session,
-        )
-        self._audit_ns = 0
-        self._stack: list[str] = []
-        self._writer = open_journal(folder, self.header)
-        register(
-            Registration(
-                journal_dir=str(folder.resolve()),
-                study=study,
+        with _here.lock:
+            if (other := Activity.current()) is not None:
+                raise JournalError(
+                    f"process {other.header.key} works for {other.header.account} already: "
+                    "forget that activity before opening another"
+                )
+            gpus = visible_gpus(gpu_slots)
+            self.header: Header = make_header(
+                "marks",
+                study,
                 account=account,
-                pid=self.header.pid,
-                start=self.header.start,
-                begin_ns=self.header.mono_ns,
-                cpu_ns=self.header.cpu_ns,
                 cpu_slots=cpu_slots,
                 gpu_slots=gpu_slots,
-                gpus=dict(gpus),
+                gpus=gpus,
                 holds_rest=holds_rest,
+                driver=driver,
+                session=session,
             )
-        )
+            self._audit_ns = 0
+            self._stack: list[str] = []
+            self._writer = open_journal(folder, self.header)
+            self.registration = register(
+                Registration(
+                    journal_dir=str(folder.resolve()),
+                    study=study,
+                    account=account,
+                    pid=self.header.pid,
+                    start=self.header.start,
+                    begin_ns=self.header.mono_ns,
+                    cpu_ns=self.header.cpu_ns,
+                    cpu_slots=cpu_slots,
+                    gpu_slots=gpu_slots,
+                    gpus=gpus,
+                    holds_rest=holds_rest,
+                )
+            )
+            _here.activity = self
+
+    @staticmethod
+    def current() -> Activity | None:
+        """The activity that this process has open."""
+        activity = _here.activity
+        return activity if activity is not None and activity.is_own else None
 
     @property
     def is_own(self) -> bool:
@@ -199,15 +236,13 @@ class Activity:
         if self.is_own:
             self._writer.append(record)
 
-    def fault(self, where: str, message: str) -> None:
-        """Note that the auditor failed somewhere in this process."""
-        self._write(Fault(t=time.monotonic_ns(), where=where, message=message))
-
     def close(self) -> None:
         """Give the slots back; may be called twice."""
         self.end(0)
         self._write(Closed(t=time.monotonic_ns()))
         self._writer.close()
+        if _here.activity is self:
+            _here.activity = None
 
     def _mark(self) -> None:
         account = self._stack[-1] if self._stack else self.header.account
@@ -225,4 +260,4 @@ def forget(activity: Activity) -> None:
     """Withdraw the registration of an activity: its process lives on, and is nobody's from now on."""
     activity.close()
     if activity.is_own:
-        withdraw(activity.header.key)
+        activity.registration.unlink(missing_ok=True)

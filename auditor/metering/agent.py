@@ -220,13 +220,11 @@ class Agent:
         for process, registration in registered.items():
             key = process
             if self._begun.get(process, registration.begin_ns) != registration.begin_ns:
-                key = f"{process}#{registration.begin_ns}"  # it worked for another study before
+                key = f"{process}#{registration.begin_ns}"  # it worked for something else before
             if key not in self._processes:
                 if not is_alive(registration) and registration.journal_dir not in self._writers:
                     withdraw(process)  # left behind by an earlier run
                     continue
-                for other in [other for other in self._processes if _process_of(other) == process]:
-                    self._let_go(other)
                 self._begun.setdefault(process, registration.begin_ns)
                 self._processes[key] = registration
                 self._usage.register(key, registration.pid, registration.cpu_ns)
@@ -245,7 +243,7 @@ class Agent:
         if writer is None:
             header = make_header("readings", study.study)
             try:
-                writer = self._writers[folder] = open_journal(Path(folder), header, again=True)
+                writer = self._writers[folder] = open_journal(Path(folder), header)
             except JournalError as error:  # its folder is gone: nothing can be metered for it
                 print(error, file=sys.stderr, flush=True)  # noqa: T201 - the agent's log
                 for key in [key for key, process in self._processes.items() if process.journal_dir == folder]:

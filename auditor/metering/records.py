@@ -135,7 +135,7 @@ class StaticRecord(msgspec.Struct, tag_field="k", tag="static", frozen=True, kw_
 class Seen(msgspec.Struct, tag_field="k", tag="seen", frozen=True, kw_only=True, omit_defaults=True):
     """The agent sees a registered process for the first time.
 
-    Its key is that of the process; ``#`` and the begin follow where the agent knew it in another study before.
+    Its key is that of the process; ``#`` and the begin follow where the agent knew another registration of it before.
     """
 
     key: str

@@ -46,17 +46,22 @@ class Timeline:
         return self._offsets[header.node, header.boot]
 
     def sessions(self) -> list[Session]:
-        """When a driver lived: from its process's start to its end, or to the last sign of it."""
-        sessions = []
+        """When a driver lived: from its process's start to its end, or to the last sign of it.
+
+        Of several drivers of one process only the first began with it.
+        """
+        sessions, met = [], set()
         for marks in self._drivers():
             header, offset = marks.header, self.offset_ns(marks.header)
+            process = (header.boot, header.pidns, header.key)
             sessions.append(
                 Session(
-                    start_ns=header.started_ns + offset,
+                    start_ns=(header.mono_ns if process in met else header.started_ns) + offset,
                     begin_ns=header.mono_ns + offset,
                     end_ns=self._end_of(marks) + offset,
                 )
             )
+            met.add(process)
         return sorted(sessions, key=lambda s: s.start_ns)
 
     def _end_of(self, driver: Marks) -> int:
@@ -64,11 +69,11 @@ class Timeline:
         said = [*([driver.closed] if driver.closed is not None else []), *driver.seals[-1:]]
         if said:
             return min(said)
-        key = driver.header.key
         seen = [
             reading.t
             for part in self._parts
             if isinstance(part, Readings) and part.header.boot == driver.header.boot
+            for key in (driver.header.key, f"{driver.header.key}#{driver.header.mono_ns}")
             for reading in part.readings
             if reading.u.get(key, (0, -1))[1] >= 0
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -26,6 +26,9 @@ _MOST_W = 1_000.0
 
 _ROOM, _STEP_S = 1.5, 1.0
 
+_ByProcess = dict[tuple[str, str, str], list[Marks]]
+"""Journals of each process, one for each time that it registered, in order."""
+
 
 def traces_of(
     readings: Sequence[Readings], marks: Sequence[Marks], timeline: Timeline, study: str
@@ -42,7 +45,12 @@ def traces_of(
         study: UUID of the study; processes of others are ``foreign``.
     """
     findings: list[Finding] = []
-    by_process = {_process(m.header, m.header.key): _marks_in_order(m, findings) for m in marks}
+    by_process: _ByProcess = {}
+    for journal in marks:
+        process = _process(journal.header, journal.header.key)
+        by_process.setdefault(process, []).append(_marks_in_order(journal, findings))
+    for journals in by_process.values():
+        journals.sort(key=lambda m: m.header.mono_ns)
     whole = [part for part in (_in_time_order(p, findings) for p in readings) if part.readings]
     whole.sort(key=lambda p: (p.header.boot, p.readings[0].t, p.header.node, p.header.key))
     apart: list[Readings] = []
@@ -88,6 +96,13 @@ def _process(header: Header, key: str) -> tuple[str, str, str]:
     return header.boot, header.pidns, key.partition("#")[0]
 
 
+def _marks_of(header: Header, seen: Seen, marks: _ByProcess) -> Marks | None:
+    """The journal that a process wrote under one registration: the one that begins with it, or else the one before."""
+    journals = marks.get(_process(header, seen.key), [])
+    before = [journal for journal in journals if journal.header.mono_ns <= seen.begin_ns]
+    return next(iter(before[-1:] or journals), None)
+
+
 def _marks_in_order(marks: Marks, findings: list[Finding]) -> Marks:
     """Marks by time, those after the end left out: whatever else a journal says is damage."""
     times = [mark.t for mark in marks.marks]
@@ -108,9 +123,7 @@ def _marks_in_order(marks: Marks, findings: list[Finding]) -> Marks:
     return replace(marks, marks=kept)
 
 
-def _look_for_strangers(
-    part: Readings, marks: Mapping[tuple[str, str, str], Marks], study: str, findings: list[Finding]
-) -> None:
+def _look_for_strangers(part: Readings, marks: _ByProcess, study: str, findings: list[Finding]) -> None:
     """What readings speak of and no journal describes."""
     mute = [
         key
@@ -201,10 +214,12 @@ def _look_for_sleep(part: Readings, findings: list[Finding]) -> None:
 def _bridge(before: Readings, after: Readings) -> Readings | None:
     """The time between two agents of one boot, by the counters that both read; ``None`` where there is none.
 
-    Only while a process of a study lived through it: between two sessions nobody asks what the machine used.
+    Only while a process of a study lived through it, under one registration: between two sessions nobody asks what the
+    machine used.
     """
     if before.header.boot != after.header.boot:
         return None
+    before = _with_keys_of(before, after)
     first, last = before.readings[-1], after.readings[0]
     if first.z != last.z:  # suspended meanwhile: many counters begin again
         return None
@@ -239,6 +254,28 @@ def _bridge(before: Readings, after: Readings) -> Readings | None:
     )
 
 
+def _with_keys_of(before: Readings, after: Readings) -> Readings:
+    """The last reading of an agent, with its processes under the keys that the next agent gave to them.
+
+    One that registered several times has several keys, which each agent gives as it meets them.
+    """
+    theirs = {(key.partition("#")[0], seen.begin_ns): key for key, seen in after.seen.items()}
+    keys = {key: theirs.get((key.partition("#")[0], seen.begin_ns), key) for key, seen in before.seen.items()}
+    kept = {
+        key: new
+        for key, new in keys.items()
+        if new not in after.seen or after.seen[new].begin_ns == before.seen[key].begin_ns
+    }
+    last = before.readings[-1]
+    used = {kept[key]: used for key, used in last.u.items() if key in kept}
+    return replace(
+        before,
+        seen={new: msgspec.structs.replace(before.seen[key], key=new) for key, new in kept.items()},
+        gone={kept[key]: t for key, t in before.gone.items() if key in kept},
+        readings=[msgspec.structs.replace(last, u=used)],
+    )
+
+
 def _may_have_wrapped(component: ComponentRecord, passed_ns: int) -> bool:
     """Whether a counter could have begun again more than once while nobody read it."""
     most_w = _MOST_W if component.high_w is None else component.high_w
@@ -254,7 +291,7 @@ def _joined(reading: Reading, energy_uj: dict[str, int], other: Reading) -> Read
 
 def _trace(
     part: Readings,
-    marks: Mapping[tuple[str, str, str], Marks],
+    marks: _ByProcess,
     timeline: Timeline,
     study: str,
     findings: list[Finding],
@@ -263,7 +300,7 @@ def _trace(
     busy = [r.b for r in readings]
     usage = _Columns(readings)
     activities = [
-        _activity(part, seen, marks.get(_process(header, seen.key)), study, usage)
+        _activity(part, seen, _marks_of(header, seen, marks) if seen.study == study else None, study, usage)
         for _, seen in sorted(part.seen.items())
     ]
     components = [(c, _component(part, c, findings)) for c in part.components]
@@ -367,7 +404,7 @@ def _activity(part: Readings, seen: Seen, marks: Marks | None, study: str, usage
     foreign = seen.study != study
     ends = [t for t in (part.gone.get(seen.key), marks.closed if marks else None) if t is not None]
     kept: list[Mark] = []
-    if marks is not None and not foreign:  # the header is the first mark
+    if marks is not None:  # the header is the first mark
         kept = [Mark(t=marks.header.mono_ns, c=marks.header.cpu_ns, a=seen.account), *marks.marks]
     return ActivityTrace(
         key=seen.key,

@@ -397,6 +397,50 @@ def test_a_process_that_goes_from_one_study_to_another_works_for_each(tmp_path: 
         assert books.account_cpu_s[f"study/{name}/search/sampler"] == pytest.approx(2.0, rel=0.2)
 
 
+AGAIN = """
+import sys, time
+from pathlib import Path
+from auditor.metering.activity import Activity, forget
+from auditor.metering.runtime import AgentHandle
+folder, pause_s = Path(sys.argv[1]), float(sys.argv[2])
+def burn(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+for session, phase in enumerate(("train", "test", "train"), 1):
+    activity = Activity(folder, "u", "study/u/search/orchestration", driver=True, holds_rest=True, session=session)
+    agent = AgentHandle(["replay"], 0.2, {"cpu": 0.0})
+    until = time.monotonic() + 15
+    while not list(folder.glob("readings-*.jsonl")) and time.monotonic() < until:
+        agent.ensure()
+        time.sleep(0.05)
+    agent.ensure()
+    with activity.working_for(f"study/u/training/run/{phase}"):
+        burn(1.0)
+    forget(activity)
+    burn(pause_s)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause_s", [0.0, 0.5])  # within one interval, and longer than it
+def test_a_process_that_opens_its_study_again_is_booked_each_time(tmp_path: Path, pause_s: float) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    subprocess.run([sys.executable, "-c", AGAIN, str(folder.journals), str(pause_s)], check=True)
+    nudge_agent()
+    wait(lambda: all('"k":"closed"' in p.read_text() for p in folder.journals.glob("readings-*.jsonl")))
+    record, _ = read_study(folder.path, Policy.DIRECT)
+    books = record.books
+    assert books.residual_uj == 0
+    assert books.coverage == pytest.approx(1.0, abs=0.02)
+    assert [f.code for f in (*record.findings, *books.findings) if f.code != "unexplained-energy"] == []
+    used = {phase: books.account_cpu_s[f"study/u/training/run/{phase}"] for phase in ("train", "test")}
+    assert used == {"train": pytest.approx(2.0, rel=0.1), "test": pytest.approx(1.0, rel=0.1)}
+    paid = {phase: books.accounts[f"study/u/training/run/{phase}"] for phase in used}
+    assert paid["train"] == pytest.approx(2 * paid["test"], rel=0.2)
+    assert len(list(folder.journals.glob("marks-*.jsonl"))) == 3
+
+
 @pytest.mark.slow
 def test_a_runtime_folder_that_is_cleaned_away_ends_no_reading(tmp_path: Path, runtime_dir: Path) -> None:
     folder = study_folder(tmp_path / "s", "u")

@@ -142,9 +142,68 @@ def test_a_forked_child_writes_nothing_and_withdraws_nothing(tmp_path: Path, act
     assert len(records(tmp_path)) == 2
 
 
-def test_a_process_has_one_activity_a_study(tmp_path: Path, activity: Activity) -> None:
-    with pytest.raises(JournalError, match="File exists"):
-        Activity(tmp_path, "u", BASE)
+def test_a_process_has_one_activity_at_a_time(tmp_path: Path, activity: Activity) -> None:
+    (tmp_path / "other").mkdir()
+    assert Activity.current() is activity
+    for folder in (tmp_path, tmp_path / "other"):
+        with pytest.raises(JournalError, match=f"{activity.header.key} works for {BASE} already"):
+            Activity(folder, "u", BASE)
+    assert len(list(tmp_path.rglob("*.jsonl"))) == 1
+    assert len(registrations()) == 1
+
+
+def test_a_process_opens_one_activity_after_another(tmp_path: Path) -> None:
+    opened = []
+    for count in range(30):
+        assert Activity.current() is None
+        activity = Activity(tmp_path, "u", BASE, driver=True, session=count + 1)
+        assert Activity.current() is activity
+        (mine,) = registrations().values()
+        assert mine.begin_ns == activity.header.mono_ns
+        opened.append(activity.header)
+        forget(activity)
+    assert registrations() == {}
+    first = f"marks-{node_name()}-{opened[0].key}"
+    names = {f"{first}.jsonl", *(f"{first}+{count}.jsonl" for count in range(2, 31))}
+    assert {path.name for path in tmp_path.glob("*.jsonl")} == names
+    assert all(isinstance(JournalReader(path).read_new()[-1], Closed) for path in tmp_path.glob("*.jsonl"))
+
+
+def test_one_that_could_not_be_opened_is_in_nobodys_way(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="No such file"):
+        Activity(tmp_path / "nowhere", "u", BASE)
+    assert Activity.current() is None
+    assert Activity.current() is not Activity(tmp_path, "u", BASE)
+
+
+def test_forgetting_twice_does_not_withdraw_the_next(tmp_path: Path, activity: Activity) -> None:
+    forget(activity)
+    following = Activity(tmp_path, "u", BASE)
+    forget(activity)
+    assert Activity.current() is following
+    assert [r.begin_ns for r in registrations().values()] == [following.header.mono_ns]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_none_and_may_open_its_own(tmp_path: Path, activity: Activity) -> None:
+    (tmp_path / "child").mkdir()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            if Activity.current() is None:
+                forget(Activity(tmp_path / "child", "u", TRAIN))
+                code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert Activity.current() is activity
+    (path,) = (tmp_path / "child").glob("*.jsonl")
+    reader = JournalReader(path)
+    reader.read_new()
+    assert reader.header is not None
+    assert reader.header.pid == pid
+    assert len(registrations()) == 1
 
 
 def test_without_a_folder_nothing_is_registered(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from optuna.trial import TrialState as OptunaState
 
 from auditor.domain.errors import JournalError
 from auditor.domain.study import StudyRecord, TrialState
+from auditor.metering.activity import _here
 from auditor.metering.closing import read_study
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.search.coordinator import Coordinator, CoordinatorSettings
@@ -69,6 +70,7 @@ class Search:
         """What a SIGKILL leaves: the lock is free, nothing is closed. The next process has another identity."""
         assert self.made is not None
         os.close(self.made._lock)
+        _here.renew()
         self.made = None
         self._aside()
 
