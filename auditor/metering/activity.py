@@ -16,7 +16,7 @@ from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import JournalError
 from auditor.metering.journal import JournalWriter
 from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
-from auditor.metering.records import Closed, Header, Mark, Record
+from auditor.metering.records import Closed, Fault, Header, Mark, Record
 from auditor.metering.runtime import Registration, register
 from auditor.metering.slots import visible_gpus
 
@@ -162,6 +162,7 @@ class Activity:
             )
             self._audit_ns = 0
             self._stack: list[str] = []
+            self._faults: set[tuple[str, str]] = set()
             self._writer = open_journal(folder, self.header)
             self.registration = register(
                 Registration(
@@ -235,6 +236,18 @@ class Activity:
         """
         if self.is_own:
             self._writer.append(record)
+
+    def fault(self, where: str, message: str) -> None:
+        """Write down that the auditor itself failed in this process, which went on; the same is written once.
+
+        Args:
+            where: What failed, for people.
+            message: The error; of several lines one is made.
+        """
+        fault = where, " ".join(message.split())
+        if fault not in self._faults:
+            self._faults.add(fault)
+            self._write(Fault(t=time.monotonic_ns(), where=fault[0], message=fault[1]))
 
     def close(self) -> None:
         """Give the slots back; may be called twice."""

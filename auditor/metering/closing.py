@@ -206,6 +206,9 @@ class StudyReader:
         findings = []
         kept = self._kept()
         sealed = self.sealed
+        for where, message in dict.fromkeys((f.where, f.message) for m in self._of(Marks) for f in m.faults):
+            text = f"The auditor failed in {where} and the training went on: {message.rstrip('.')}."
+            findings.append(Finding(code="auditor-fault", severity=Severity.WARNING, message=text))
         for path, reader in self._readers.items():
             if reader.torn and sealed and reader.header is not None:
                 text = f"Journal {path.name} ends in the middle of a record, which was dropped: its writer died."

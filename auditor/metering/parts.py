@@ -10,6 +10,7 @@ from auditor.metering.records import (
     ClockRecord,
     Closed,
     ComponentRecord,
+    Fault,
     Finished,
     Gone,
     Header,
@@ -72,6 +73,7 @@ class Marks:
     seals: list[int] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
     clocks: list[ClockRecord] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def add(self, records: Iterable[Record]) -> None:
         """Sort in what was appended; records of other roles are left out."""
@@ -87,6 +89,8 @@ class Marks:
                     self.finished.append(record.t)
                 case ClockRecord():
                     self.clocks.append(record)
+                case Fault():
+                    self.faults.append(record)
                 case _:
                     pass
 

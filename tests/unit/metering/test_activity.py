@@ -1,4 +1,5 @@
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from auditor.domain.errors import JournalError
 from auditor.metering.activity import Activity, forget, journal_path, make_header, node_name
 from auditor.metering.journal import JournalReader
-from auditor.metering.records import Closed, Header, Mark, Record, Seal
+from auditor.metering.records import Closed, Fault, Header, Mark, Record, Seal
 from auditor.metering.runtime import is_alive, registrations
 
 BASE, TRAIN, VALIDATE = "study/u/search/orchestration", "study/u/trial/0/1/train", "study/u/trial/0/1/validate"
@@ -116,6 +117,30 @@ def test_closing_unwinds_and_gives_the_slots_back_once(tmp_path: Path, activity:
 def test_other_records_go_into_the_same_journal(tmp_path: Path, activity: Activity) -> None:
     activity.record(Seal(t=5))
     assert records(tmp_path) == [Seal(t=5)]
+
+
+def test_a_fault_is_written_once_in_one_line(tmp_path: Path, activity: Activity) -> None:
+    activity.fault("on_fit_start", "OSError:\n  disk full")
+    activity.fault("on_fit_start", "OSError: disk full")
+    activity.fault("on_fit_end", "OSError: disk full")
+    written = [(r.where, r.message) for r in records(tmp_path) if isinstance(r, Fault)]
+    assert written == [("on_fit_start", "OSError: disk full"), ("on_fit_end", "OSError: disk full")]
+
+
+def test_a_fault_on_a_full_disk_is_written_later(tmp_path: Path, activity: Activity) -> None:
+    (path,) = tmp_path.glob("*.jsonl")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+    try:
+        activity.fault("on_fit_start", "OSError: disk full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert records(tmp_path) == []
+    activity.begin(TRAIN)
+    fault, mark = records(tmp_path)
+    assert isinstance(fault, Fault)
+    assert isinstance(mark, Mark)
+    assert fault.t <= mark.t
 
 
 def test_forgetting_withdraws_the_registration(tmp_path: Path, activity: Activity) -> None:

@@ -16,6 +16,7 @@ from auditor.metering.processes import boot_id
 from auditor.metering.records import (
     AttemptRecord,
     Closed,
+    Fault,
     Finished,
     Gone,
     Mark,
@@ -399,6 +400,32 @@ def test_unknown_records_are_a_finding(tmp_path: Path) -> None:
     (finding,) = record.findings
     assert finding.code == "journal-records-skipped"
     assert "2 lines of journal marks.jsonl" in finding.message
+
+
+def test_each_fault_of_the_auditor_is_a_finding_once(tmp_path: Path) -> None:
+    faults = [
+        Fault(t=at(t), where=w, message=m)
+        for t, w, m in (
+            (1, "on_train_end", "OSError: disk full"),
+            (2, "MLflow", "no answer."),
+            (3, "MLflow", "no answer."),
+        )
+    ]
+    folder = study(
+        tmp_path,
+        a=agent(seen(100), seen(101), reading(0, 0), reading(1, 5)),
+        m=[header(account=MAIN), *faults],
+        n=[header(pid=101, account=MAIN), faults[0]],
+    )
+    record, _ = read_study(folder.path)
+    assert [(f.code, f.severity, f.message) for f in record.findings] == [
+        (
+            "auditor-fault",
+            Severity.WARNING,
+            "The auditor failed in on_train_end and the training went on: OSError: disk full.",
+        ),
+        ("auditor-fault", Severity.WARNING, "The auditor failed in MLflow and the training went on: no answer."),
+    ]
 
 
 def test_an_unreadable_journal_is_a_finding_and_the_others_count(tmp_path: Path) -> None:
