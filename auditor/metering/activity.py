@@ -114,7 +114,8 @@ class Activity:
         study: UUID of the study.
         account: Account the process works for while its stack is empty.
         cpu_slots: CPU slots the process holds.
-        gpu_slots: GPU slots the process holds; which GPUs is read off ``CUDA_VISIBLE_DEVICES``.
+        gpu_slots: GPU slots the process holds.
+        gpus: Share it holds of each GPU, by UUID; where not given it is read off ``CUDA_VISIBLE_DEVICES``.
         holds_rest: Whether slots nobody reserves are charged to this process.
         driver: Whether the study counts as running while this process lives.
         session: Of a driver: how many the study has had with it.
@@ -138,6 +139,7 @@ class Activity:
         *,
         cpu_slots: float = 0.0,
         gpu_slots: float = 0.0,
+        gpus: Mapping[str, float] | None = None,
         holds_rest: bool = False,
         driver: bool = False,
         session: int = 0,
@@ -148,7 +150,7 @@ class Activity:
                     f"process {other.header.key} works for {other.header.account} already: "
                     "forget that activity before opening another"
                 )
-            gpus = visible_gpus(gpu_slots)
+            gpus = visible_gpus(gpu_slots) if gpus is None else dict(gpus)
             self.header: Header = make_header(
                 "marks",
                 study,
@@ -175,7 +177,7 @@ class Activity:
                     cpu_ns=self.header.cpu_ns,
                     cpu_slots=cpu_slots,
                     gpu_slots=gpu_slots,
-                    gpus=gpus,
+                    gpus=dict(gpus),
                     holds_rest=holds_rest,
                 )
             )

@@ -192,7 +192,9 @@ class AuditCallback(PhaseCallback):
 
     @hook
     def _lead(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Open the books of the training."""
+        """Open the books of the training, unless the process is on somebody's already, as in a search's worker."""
+        if Activity.current() is not None:
+            return
         device = trainer.strategy.root_device
         if self._audit is None:
             self._audit = Audit(
@@ -212,7 +214,7 @@ class AuditCallback(PhaseCallback):
     @hook
     def _join(self, trainer: pl.Trainer, place: Place | None) -> None:
         """Work on the books that rank 0 opened."""
-        if place is None:
+        if place is None or Activity.current() is not None:
             return
         device = trainer.strategy.root_device
         gpus = gpus_held([device.index or 0] if device.type == "cuda" else [])

@@ -240,7 +240,7 @@ class Recording:
         if self.folder is None or self._activity is None or not self._activity.is_own:
             return
         if self._log is None:
-            self._log = open_journal(self.folder.journals, make_header("search", self._uuid), again=True)
+            self._log = open_journal(self.folder.journals, make_header("search", self._uuid))
         self._log.append_or_keep(*records)
 
     def _close(self) -> None:
