@@ -238,7 +238,7 @@ def _cpu_s(traces: Sequence[NodeTrace]) -> float | None:
 
 
 def is_search_account(account: str) -> bool:
-    """Whether an account is part of the cost of the study: trials or trainings, the search itself, the audit."""
+    """Whether an account is part of the cost of the search: trials, plain trainings, the search itself, the audit."""
     name = parse_account(account)
     return name.owner == "study" and name.kind in {"trial", "training", "search", "audit"}
 

@@ -194,9 +194,9 @@ class Books:
         cpu_s: CPU seconds of all processes of the study.
         account_cpu_s: CPU seconds of the processes themselves (without children) while they worked for an account.
         device_s: Seconds that the study reserved devices, by kind (``cpu``, ``gpu``).
-        search_device_s: Of these the seconds of the search (trials, search/*, audit).
+        search_device_s: Of these the seconds of the search (trials, plain trainings, search/*, audit).
         cumulative_ns: Times of the readings, ``(k,)``.
-        cumulative_uj: Energy of the search (trials, search/*, audit) up to each reading, ``(k,)``.
+        cumulative_uj: Energy of the search (as ``search_device_s``) up to each reading, ``(k,)``.
         findings: What closing the books found.
     """
 
@@ -248,7 +248,7 @@ class StudyRecord:
         direction: ``maximize`` or ``minimize``.
         test_metric: Name of the metric on the test set; ``None`` where there is none.
         trials: All trials, by number.
-        runs: Baselines and evaluations.
+        runs: Baselines, evaluations and plain trainings.
         books: The closed books.
         imported: Whether the study ran elsewhere, so that its energy was compiled and not metered here.
         kind: ``search``, or ``training`` where nothing is searched: space, sampler, metric, direction are empty then.

@@ -193,7 +193,15 @@ def test_cumulative_merges_nodes_by_time() -> None:
 
 @pytest.mark.parametrize(
     ("account", "counts"),
-    [(T0, True), (MAIN, True), (AUDIT, True), (BASE, False), ("study/s/evaluation/winner/test", False), (IDLE, False)],
+    [
+        (T0, True),
+        (MAIN, True),
+        (AUDIT, True),
+        ("study/s/training/0/train", True),
+        (BASE, False),
+        ("study/s/evaluation/winner/test", False),
+        (IDLE, False),
+    ],
 )
 def test_is_search_account(account: str, counts: bool) -> None:
     assert is_search_account(account) is counts
