@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from auditor.domain.parameters import Parameters
@@ -15,7 +17,9 @@ from auditor.statement.gaps import gain_findings
 from auditor.statement.measurement import measurement_section
 from auditor.statement.money import carbon_section, cost_section, is_fully_priced
 from auditor.statement.objections import NOT_COMPUTED, findings_section, info, not_computed, warning
-from auditor.statement.usage import usage_of
+from auditor.statement.plain import training_only, training_verdict
+from auditor.statement.trainings import trainings_section, with_lost_trainings
+from auditor.statement.usage import TRAINING, Usage, usage_of
 from auditor.statement.values import utc
 from auditor.statement.verdict import Evidence, judge
 from auditor.statement.wording import next_step, sentence
@@ -38,15 +42,89 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
         A mapping that ``json.dumps(..., allow_nan=False)`` can write.
     """
     usage = usage_of(record)
+    record = with_lost_trainings(record, usage)
     energy, energy_findings = energy_section(record, usage)
     compute, compute_findings = compute_section(record)
     trials, trial_findings = trials_section(record)
-    gain = gain_of(record, usage)
-    course, course_findings = course_sections(record, usage, delta=parameters.worth_gain or 0.0)
+    trainings, training_findings = trainings_section(record, usage)
     carbon, carbon_findings = carbon_section(energy["search_uj"], parameters)
     cost, cost_findings = cost_section(record, energy["search_uj"], parameters)
-    book_findings = [*record.findings, *record.books.findings, *usage.findings, *energy_findings]
-    measurement = measurement_section(record, usage, book_findings)
+    book_findings = [
+        *record.findings,
+        *record.books.findings,
+        *usage.findings,
+        *energy_findings,
+        *training_findings,
+    ]
+    known = {
+        "energy": energy,
+        "compute": compute,
+        "cost": cost,
+        "measurement": measurement_section(record, usage, book_findings),
+    }
+    if record.kind == TRAINING:
+        judged = _Judged(
+            verdict=training_verdict(record, parameters, known, trainings),
+            course={"incumbents": [], "marginal": [], "tail_share": None},
+            remarks=(training_only(),),
+        )
+    else:
+        judged = _of_search(record, usage, parameters, known)
+    findings = [
+        *book_findings,
+        *compute_findings,
+        *trial_findings,
+        *judged.findings,
+        *carbon_findings,
+        *cost_findings,
+        *judged.remarks,
+        *_window(record),
+        *(() if record.kind == TRAINING else not_computed()),
+    ]
+    return {
+        "schema": SCHEMA,
+        "generated": {"auditor": version, "books_closed_at": _closed_at(record)},
+        "study": {
+            "uuid": record.uuid,
+            "name": record.name,
+            "kind": record.kind,
+            "space": record.space or None,
+            "sampler": record.sampler or None,
+            "metric": record.metric or None,
+            "test_metric": record.test_metric,
+            "direction": record.direction or None,
+        },
+        "verdict": judged.verdict,
+        "measurement": known["measurement"],
+        "findings": findings_section(findings),
+        "energy": energy,
+        "compute": compute,
+        "trials": trials,
+        "trainings": trainings,
+        "gain": judged.gain,
+        **judged.course,
+        **dict.fromkeys(NOT_COMPUTED),
+        "carbon": carbon,
+        "cost": cost,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What is said of the study beyond its cost: sections, and findings in the two places where they are listed."""
+
+    verdict: dict[str, Any]
+    course: dict[str, Any]
+    gain: dict[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+
+
+def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known: Mapping[str, Any]) -> _Judged:
+    """A search against its default."""
+    energy, cost = known["energy"], known["cost"]
+    gain = gain_of(record, usage)
+    course, course_findings = course_sections(record, usage, delta=parameters.worth_gain or 0.0)
     evidence = Evidence(
         gain=gain,
         parameters=parameters,
@@ -58,44 +136,15 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
         cost=cost["total"],
         fully_priced=is_fully_priced(cost),
         tail_share=course["tail_share"],
-        books=measurement["grade"],
+        books=known["measurement"]["grade"],
     )
-    findings = [
-        *book_findings,
-        *compute_findings,
-        *trial_findings,
-        *gain_findings(record, gain),
-        *course_findings,
-        *carbon_findings,
-        *cost_findings,
-        *_cost_limit(evidence),
-        *_study(record),
-        *not_computed(),
-    ]
-    return {
-        "schema": SCHEMA,
-        "generated": {"auditor": version, "books_closed_at": _closed_at(record)},
-        "study": {
-            "uuid": record.uuid,
-            "name": record.name,
-            "space": record.space,
-            "sampler": record.sampler,
-            "metric": record.metric,
-            "test_metric": record.test_metric,
-            "direction": record.direction,
-        },
-        "verdict": _verdict(evidence),
-        "measurement": measurement,
-        "findings": findings_section(findings),
-        "energy": energy,
-        "compute": compute,
-        "trials": trials,
-        "gain": gain_section(record, gain),
-        **course,
-        **dict.fromkeys(NOT_COMPUTED),
-        "carbon": carbon,
-        "cost": cost,
-    }
+    return _Judged(
+        verdict=_verdict(evidence),
+        course=course,
+        gain=gain_section(record, gain),
+        findings=(*gain_findings(record, gain), *course_findings),
+        remarks=(*_cost_limit(evidence), *_unnamed(record)),
+    )
 
 
 def _verdict(evidence: Evidence) -> dict[str, Any]:
@@ -130,8 +179,19 @@ def _cost_limit(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def _study(record: StudyRecord) -> list[Finding]:
+def _unnamed(record: StudyRecord) -> list[Finding]:
+    """What a search that was booked from outside does not say of itself."""
+    names = {
+        "space": record.space,
+        "sampler": record.sampler,
+        "metric": record.metric,
+        "direction": record.direction,
+    }
+    lacking = [f"study.{key}" for key, name in names.items() if not name] + ["gain.metric"] * (not record.metric)
     found = []
+    if lacking:
+        are = f"{lacking[0]} is" if len(lacking) == 1 else f"{', '.join(lacking[:-1])} and {lacking[-1]} are"
+        found.append(info("study-unnamed", f"{are} null: whoever booked the study did not say."))
     if record.test_metric is None:
         found.append(
             info(
@@ -139,6 +199,10 @@ def _study(record: StudyRecord) -> list[Finding]:
                 "study.test_metric is null: the search space names no metric on the test set.",
             )
         )
-    if not record.books.windows:
-        found.append(info("no-window", "generated.books_closed_at is null: no metered time is on the books."))
     return found
+
+
+def _window(record: StudyRecord) -> list[Finding]:
+    if record.books.windows:
+        return []
+    return [info("no-window", "generated.books_closed_at is null: no metered time is on the books.")]

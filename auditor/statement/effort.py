@@ -6,6 +6,7 @@ from typing import Any
 
 from auditor.domain.study import Attempt, Finding, Run, StudyRecord, TrialState
 from auditor.statement.objections import info
+from auditor.statement.usage import TRAINING
 from auditor.statement.values import finite
 
 
@@ -16,6 +17,8 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
     attempts = [attempt for trial in record.trials for attempt in trial.attempts]
     executions: list[Attempt | Run] = [*attempts, *record.runs]
     counts = [execution.flops for execution in executions if execution.flops is not None]
+    bare = any(run.kind == TRAINING and run.flops is None for run in record.runs)
+    null = "compute.flops and trainings[].flops are null" if bare else "compute.flops is null"
     section = {
         "wall_s": float(books.wall_s) if timed else None,
         "device_s": {kind: float(books.device_s[kind]) for kind in sorted(books.device_s)},
@@ -38,7 +41,7 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
         found.append(
             info(
                 "flops-not-counted",
-                f"compute.flops is null: none of {len(executions)} trainings had its operations counted; the "
+                f"{null}: none of {len(executions)} trainings had its operations counted; the "
                 "training callback counts those of PyTorch models.",
             )
         )
@@ -46,7 +49,8 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
         found.append(
             info(
                 "flops-partly-counted",
-                f"compute.flops covers {len(counts)} of {len(executions)} trainings.",
+                f"compute.flops covers {len(counts)} of {len(executions)} trainings"
+                f"{'; trainings[].flops is null for the others' if bare else ''}.",
             )
         )
     return section, found

@@ -10,7 +10,7 @@ from auditor.domain.provenance import Provenance, worst
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Books, ComponentBook, Finding, StudyRecord, TrialState
 from auditor.statement.objections import error, info, warning
-from auditor.statement.usage import Usage, is_metered, usage_of
+from auditor.statement.usage import TRAINING, Usage, is_metered, usage_of
 from auditor.statement.values import finite, utc
 
 INCLUDED = (
@@ -24,6 +24,18 @@ EXCLUDED = (
     "network and storage elsewhere",
     "cooling and power conversion (unless PUE is given)",
     "earlier searches and the tuning of the default",
+    "making the hardware",
+)
+INCLUDED_TRAINING = (
+    "the training: every run, every phase, also where it failed or was killed",
+    "the auditor itself",
+)
+EXCLUDED_TRAINING = (
+    "idle nodes and other people's processes (metered, shown as outside)",
+    "earlier sessions in other folders (shown apart, in trainings)",
+    "network and storage elsewhere",
+    "cooling and power conversion (unless PUE is given)",
+    "earlier trainings, and the tuning that led to this one",
     "making the hardware",
 )
 _BOUND = {
@@ -56,8 +68,8 @@ def energy_section(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], l
         "policy": books.policy,
         "policies": [_under_policy(record, policy) for policy in sorted(books.policies, reverse=True)],
         "boundary": {
-            "included": list(INCLUDED),
-            "excluded": list(EXCLUDED),
+            "included": list(INCLUDED_TRAINING if record.kind == TRAINING else INCLUDED),
+            "excluded": list(EXCLUDED_TRAINING if record.kind == TRAINING else EXCLUDED),
             "pue_inside": None if record.imported else False,
         },
         "unmetered_start_s": finite(books.unmetered_start_s),
@@ -206,6 +218,8 @@ def _bound(book: ComponentBook) -> str:
 
 def _times_default(record: StudyRecord, usage: Usage) -> tuple[float | None, list[Finding]]:
     """Search energy as a multiple of training the default once."""
+    if record.kind == TRAINING:
+        return None, []
     trained = sum(
         run.kind == "baseline" and run.name == "default" and run.state is TrialState.COMPLETE for run in record.runs
     )

@@ -154,7 +154,7 @@ def gain_section(record: StudyRecord, gain: Gain) -> dict[str, Any]:
     """The ``gain`` section."""
     best, alternative = gain.best, gain.best_alternative
     return {
-        "metric": record.metric,
+        "metric": record.metric or None,
         "test_metric": record.test_metric,
         "baseline": {"name": "default", "value": gain.default_value, "test_value": gain.default_test},
         "best": {

@@ -43,7 +43,7 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
             warning(
                 "non-finite-value",
                 f"{counted(len(odd), 'complete trial')} can't be ranked for want of a finite "
-                f"{record.metric}: {listed}.",
+                f"{record.metric or 'value'}: {listed}.",
             )
         )
     outdated = [
@@ -69,7 +69,7 @@ def _default(record: StudyRecord, gain: Gain) -> list[Finding]:
     found = []
     if gain.default_value is None:
         why = (
-            f"the baseline default has no finite {record.metric}"
+            f"the baseline default has no finite {record.metric or 'value'}"
             if completed_baselines(record, "default")
             else "no completed baseline named default; add it to `baselines`"
         )

@@ -21,7 +21,15 @@ CONTRADICTIONS = frozenset(
         "recomputation-differs",
     }
 )
-INCOMPLETE = frozenset({"attempt-without-energy", "marks-missing", "marks-out-of-order", "journal-incomplete"})
+INCOMPLETE = frozenset(
+    {
+        "attempt-without-energy",
+        "training-without-energy",
+        "marks-missing",
+        "marks-out-of-order",
+        "journal-incomplete",
+    }
+)
 NONE_BELOW_COVERAGE = 0.5
 GOOD_FROM_COVERAGE = 0.99
 MOST_DISTURBANCE = 0.1

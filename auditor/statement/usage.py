@@ -9,6 +9,9 @@ from auditor.domain.accounts import AccountName, parse_account
 from auditor.domain.study import Finding, StudyRecord, TrialState
 from auditor.statement.objections import warning
 
+TRAINING = "training"
+"""Kind of a plain training: of its study, of its runs, of their accounts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -24,6 +27,7 @@ class Usage:
         by_state: Trials by the outcome of each attempt.
         by_trial: Trials by number.
         by_baseline: Baselines by name.
+        by_training: Plain trainings by run and phase; no phase is the empty one.
         findings: Accounts that fit nowhere.
     """
 
@@ -36,6 +40,7 @@ class Usage:
     by_state: Mapping[TrialState, int]
     by_trial: Mapping[int, int]
     by_baseline: Mapping[str, int]
+    by_training: Mapping[str, Mapping[str, int]]
     findings: tuple[Finding, ...]
 
 
@@ -50,6 +55,7 @@ def usage_of(record: StudyRecord) -> Usage:
     by_state = dict.fromkeys(TrialState, 0)
     by_trial: dict[int, int] = {}
     by_baseline: dict[str, int] = {}
+    by_training: dict[str, dict[str, int]] = {}
     strange: list[str] = []
     unknown: set[tuple[int, int]] = set()
     for text, energy_uj in record.books.accounts.items():
@@ -73,6 +79,9 @@ def usage_of(record: StudyRecord) -> Usage:
                     unknown.add(key)
                 by_state[outcome.get(key, TrialState.LOST)] += energy_uj
                 by_trial[key[0]] = by_trial.get(key[0], 0) + energy_uj
+            elif name.kind == TRAINING:
+                phases = by_training.setdefault(name.subject, {})
+                phases[name.phase] = phases.get(name.phase, 0) + energy_uj
     return Usage(
         search_uj=sums["search"],
         baselines_uj=sums["baselines"],
@@ -83,6 +92,7 @@ def usage_of(record: StudyRecord) -> Usage:
         by_state=by_state,
         by_trial=by_trial,
         by_baseline=by_baseline,
+        by_training=by_training,
         findings=_findings(strange, unknown),
     )
 

@@ -74,6 +74,17 @@ def percent(share: float) -> str:
     return f"{number(100.0 * share)} %"
 
 
+def duration(time_s: float) -> str:
+    """Seconds as people read them: ``45.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if time_s < 59.95:
+        return f"{number(time_s)} s"
+    minutes, seconds = divmod(round(time_s), 60)
+    if minutes < 60:
+        return f"{minutes} min" + (f" {seconds} s" if seconds else "")
+    hours, minutes = divmod(round(time_s / 60), 60)
+    return f"{hours:,} h" + (f" {minutes} min" if minutes else "")
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun: ``1 seed``, ``5 seeds``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -103,7 +103,7 @@ def judge(evidence: Evidence) -> tuple[VerdictGrade, list[str]]:
         *_on_gain(evidence),
         *_on_cost(evidence),
         *_on_alternatives(evidence),
-        *_on_books(evidence),
+        *on_books(evidence.books),
     ]
     interval, worth = evidence.gain.interval, evidence.worth_gain
     if lacking:
@@ -183,7 +183,8 @@ def _on_alternatives(evidence: Evidence) -> list[str]:
     return reasons
 
 
-def _on_books(evidence: Evidence) -> list[str]:
-    if evidence.books in {"contradicted", "none"}:
-        return [f"The energy books are graded '{evidence.books}': don't rely on the energy in this verdict."]
+def on_books(grade: str) -> list[str]:
+    """A warning where the grade of the books says that nobody should rely on them."""
+    if grade in {"contradicted", "none"}:
+        return [f"The energy books are graded '{grade}': don't rely on the energy in this verdict."]
     return []

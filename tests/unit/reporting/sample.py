@@ -44,6 +44,7 @@ def full_statement() -> dict[str, Any]:
         "study": {
             "uuid": "6d0e6a1e-0000-4000-8000-000000000000",
             "name": "digits-cnn",
+            "kind": "search",
             "space": "digits_cnn",
             "sampler": "tpe",
             "metric": "val_acc",
@@ -168,6 +169,7 @@ def full_statement() -> dict[str, Any]:
             "attempts": 25,
             "duplicates": 1,
         },
+        "trainings": [],
         "gain": {
             "metric": "val_acc",
             "test_metric": "test_acc",

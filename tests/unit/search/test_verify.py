@@ -267,7 +267,7 @@ class TestStudyFile:
             ("pue: 1.25", "pue: much", r"study\.yaml, journal: can't be closed again \(ValidationError: Expected"),
             ("uuid: 6", "uuid: 2026-99-99 #", r"study\.yaml: is damaged \("),
             ("format: 1", "format: 2", r"study\.yaml: is damaged \(.*expected 'format: 1'"),
-            ("  metric: val_acc\n", "", r"study\.yaml, journal: can't be closed again \(KeyError: 'metric'\)"),
+            ("  metric: val_acc\n", "", r"gain\.metric: statement\.json says 'val_acc', the journals give null"),
         ],
     )
     def test_what_figures_follow_from(self, study: StudyFolder, old: str, new: str, message: str) -> None:

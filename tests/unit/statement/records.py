@@ -205,6 +205,39 @@ def imported() -> StudyRecord:
     return record(imported=True, runs=(), books=compiled)
 
 
+TRAINING_ACCOUNTS = {
+    "study/demo/training/0/setup": 20 * J,
+    "study/demo/training/0/train": 700 * J,
+    "study/demo/training/0/validate": 200 * J,
+    "study/demo/training/0": 30 * J,
+    "study/demo/audit": 50 * J,
+    "node/box/idle": 100 * J,
+}
+
+
+def training_run(number: int = 0, **changes: Any) -> Run:
+    """A plain training of 200 s."""
+    run = Run(kind="training", name=str(number), state=COMPLETE, begin_ns=T0, end_ns=T0 + 200 * S, flops=10**12)
+    return replace(run, **changes)
+
+
+def training(accounts: Mapping[str, int] | None = None, *runs: Run, **changes: Any) -> StudyRecord:
+    """A plain training of one run, unless others are given: 1 kJ, of it 700 J to train; 200 s."""
+    held = books(TRAINING_ACCOUNTS if accounts is None else accounts, wall_s=201.0)
+    whole = StudyRecord(
+        uuid="6d0e6a1e-0000-4000-8000-00000000bbbb",
+        name="demo",
+        space="",
+        sampler="",
+        metric="",
+        direction="",
+        kind="training",
+        runs=runs or (training_run(),),
+        books=held,
+    )
+    return replace(whole, **changes)
+
+
 PRICED = Parameters(
     pue=1.5,
     factor=CarbonFactor(g_per_kwh=100.0, source="a table", year=2023, scope="FRA"),

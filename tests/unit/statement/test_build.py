@@ -45,6 +45,16 @@ RECORDS = {
             )
         )
     ),
+    "training": records.training(),
+    "killed training": records.training(
+        {**records.TRAINING_ACCOUNTS, "study/demo/training/1/train": 5 * J},
+        records.training_run(carried_uj=7 * J, carried_from=("a", "b"), flops=None),
+    ),
+    "unmetered training": records.training({}),
+    "training without energy": records.training(None, records.training_run(), records.training_run(1)),
+    "booked from outside": records.record(
+        space="", sampler="", metric="", direction="", test_metric=None, runs=(), trials=records.TRIALS
+    ),
     "one seed": records.record(runs=records.runs(winner=[0.98], default=[0.95])),
 }
 PARAMETERS = {
@@ -91,6 +101,9 @@ def _nulls(value, path=""):
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _nulls(item, f"{path}.{key}" if path else key)
+    elif path == "trainings":
+        for item in value:
+            yield from _nulls(item, f"{path}[]")
 
 
 def _explained(path, messages):
@@ -99,7 +112,8 @@ def _explained(path, messages):
     while "." in names[-1]:
         names.append(names[-1].rpartition(".")[0])
     patterns = [
-        rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)" + ("" if "." in name or "_" in name else " is null")
+        rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)"
+        + ("" if "." in name or "_" in name else r"(?:(?:, and |, | and )[\w.]+)* (?:is|are) null")
         for name in names
     ]
     return any(re.search(pattern, message) for pattern in patterns for message in messages)
@@ -120,7 +134,9 @@ def test_the_same_record_gives_the_same_statement(record):
 def test_has_every_key_of_the_contract():
     statement = build_statement(records.record(), Parameters(), version="0.1.0")
     assert list(statement) == list(load_schema()["properties"])
-    for section in ("verdict", "energy", "compute", "trials", "gain", "carbon", "cost"):
+    items = load_schema()["properties"]["trainings"]["items"]["properties"]
+    assert list(build_statement(records.training(), Parameters(), version="1")["trainings"][0]) == list(items)
+    for section in ("study", "verdict", "energy", "compute", "trials", "gain", "carbon", "cost"):
         assert list(statement[section]) == list(load_schema()["properties"][section]["properties"])
 
 
