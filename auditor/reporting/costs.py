@@ -31,6 +31,7 @@ _PHASES = {
     "validate": "validation",
     "checkpoint": "checkpoints",
     "test": "testing",
+    "predict": "predicting",
     "teardown": "closing down",
 }
 _OUTSIDE = {"idle", "foreign", "unexplained", "other", "uncharged"}
@@ -152,6 +153,11 @@ def baseline_energy_j(statement: Statement, name: str) -> float | None:
     return sum(parts) if parts else None
 
 
+def phase_label(phase: str) -> str:
+    """A phase for people; a user's own by its name."""
+    return _PHASES.get(phase, phase)
+
+
 def account_name(statement: Statement, name: str) -> AccountName | None:
     """An account name taken apart, also where the study's name has slashes; ``None`` for an unknown one."""
     own = f"study/{text(statement, 'study.name')}/"
@@ -173,7 +179,7 @@ def _phase_lines(phases: Mapping[str, float], total_j: float) -> list[Cost]:
     return [
         Cost(
             key=f"trial/{phase}",
-            label=_PHASES.get(phase, phase),
+            label=phase_label(phase),
             note="",
             energy_j=phases[phase],
             share=_share(phases[phase], total_j),

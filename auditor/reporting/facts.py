@@ -18,7 +18,7 @@ from auditor.reporting.figures import (
     times,
     watt_hours,
 )
-from auditor.reporting.lookup import Statement, at, figure, joules, metered_j, text, texts, why
+from auditor.reporting.lookup import Statement, at, figure, joules, metered_j, subject, text, texts, why
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU"}
 
@@ -57,7 +57,7 @@ def key_facts(statement: Statement) -> list[Fact]:
         Fact.of(
             statement,
             "energy.search_uj",
-            "Energy of the search",
+            f"Energy of the {subject(statement)}",
             energy(search_j),
             watt_hours(search_j) + ("" if all_j is None else f"; {energy(all_j)} metered in all"),
         ),
@@ -126,7 +126,7 @@ def more_facts(statement: Statement) -> list[Fact]:
     )
     for key, label, price, unit in (
         ("energy", "Cost of electricity", "price_per_kwh", "kWh"),
-        ("device_hours", "Cost of device time", "price_per_device_hour", "device-hour of the search"),
+        ("device_hours", "Cost of device time", "price_per_device_hour", f"device-hour of the {subject(statement)}"),
     ):
         paid = figure(statement, f"cost.{price}")
         note = "" if paid is None else f"at {money(paid, currency)} per {unit}"

@@ -11,7 +11,7 @@ from auditor.reporting.figures import is_figure
 Statement = Mapping[str, Any]
 """A statement as read from ``statement.json``."""
 
-_PREFIX = re.compile(r"^[\w., ]+? (?:is|are) (?:null|empty|not known): ")
+_PREFIX = re.compile(r"^[\w.,\[\] ]+? (?:is|are) (?:null|empty|not known): ")
 
 
 def at(statement: Statement, path: str) -> Any:
@@ -46,6 +46,11 @@ def text(statement: Statement, path: str) -> str:
     """The text at a path; empty where there is none."""
     value = at(statement, path)
     return value if isinstance(value, str) else ""
+
+
+def subject(statement: Statement) -> str:
+    """What a statement is about: ``training``, or ``search``."""
+    return "training" if text(statement, "study.kind") == "training" else "search"
 
 
 def texts(statement: Statement, path: str) -> list[str]:

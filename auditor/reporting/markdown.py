@@ -9,7 +9,7 @@ from auditor.reporting.facts import Fact
 from auditor.reporting.figures import count, energy, percent
 from auditor.reporting.lookup import Statement, metered_j
 from auditor.reporting.names import cleaned
-from auditor.reporting.view import build_view
+from auditor.reporting.view import View, build_view
 
 _SPECIAL = re.compile(r"[\\`*_\[\]#|~$]|:(?=//)|(?<=www)\.")
 _LIST_MARK = re.compile(r"^([-+]|\d+[.)])(?=\s)")
@@ -29,7 +29,7 @@ def render_markdown(statement: Statement) -> str:
     view = build_view(statement)
     blocks = [
         f"# {escaped(view.title)}: {escaped(_lower(view.verdict.headline))}",
-        f"**Verdict: {escaped(view.verdict.grade)}.** {escaped(view.verdict.sentence)}",
+        f"**{escaped(view.verdict.title)}.** {escaped(view.verdict.sentence)}",
         f"**Next:** {escaped(view.verdict.next)}" if view.verdict.next else "",
         f"**How far to trust the figures:** {escaped(_lower(view.measurement.headline))}.",
         _bullets(view.measurement.reasons),
@@ -44,6 +44,39 @@ def render_markdown(statement: Statement) -> str:
             ]
             + [("All metered", energy(metered_j(statement)), "")],
         ),
+        *(_trainings(view) if view.trainings else []),
+        *(_of_search(view) if view.subject == "search" else []),
+        "## How it was measured",
+        _table(
+            ("Part", "Energy", "Share", "How measured"),
+            [
+                (" ".join(filter(None, (part.node, part.component))), part.energy, part.share, part.how)
+                for part in view.components
+            ],
+            text_last=True,
+        )
+        if view.components
+        else "",
+        _facts(view.measurement.facts),
+        "## Findings",
+        _bullets(f"{note.severity}: {note.message}" for note in view.notes) or "No findings.",
+    ]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _trainings(view: View) -> list[str]:
+    return [
+        "## Where the energy went",
+        _table(
+            ("Run and phase", "Energy", "Share", "Note"),
+            [(("– " if line.part else "") + line.label, line.energy, line.share, line.note) for line in view.trainings],
+            text_last=True,
+        ),
+    ]
+
+
+def _of_search(view: View) -> list[str]:
+    return [
         "## Where the trials' energy went",
         _table(
             ("Ended as", "Trials", "Energy", "Share"),
@@ -65,22 +98,7 @@ def render_markdown(statement: Statement) -> str:
         if view.contenders
         else "",
         _facts(view.gain_facts),
-        "## How it was measured",
-        _table(
-            ("Part", "Energy", "Share", "How measured"),
-            [
-                (" ".join(filter(None, (part.node, part.component))), part.energy, part.share, part.how)
-                for part in view.components
-            ],
-            text_last=True,
-        )
-        if view.components
-        else "",
-        _facts(view.measurement.facts),
-        "## Findings",
-        _bullets(f"{note.severity}: {note.message}" for note in view.notes) or "No findings.",
     ]
-    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def escaped(text: str) -> str:

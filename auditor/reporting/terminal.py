@@ -39,9 +39,8 @@ def render_terminal(statement: Statement) -> RenderableType:
         _measurement(view.measurement),
         _facts("Key figures", view.key_facts),
         _costs(view, energy(metered_j(statement))),
-        _outcomes(view),
-        _contenders(view),
-        _facts("The winner over the default", view.gain_facts),
+        *([_trainings(view)] if view.trainings else []),
+        *(_of_search(view) if view.subject == "search" else []),
         _findings(view.notes),
     )
 
@@ -57,7 +56,7 @@ def _verdict(title: str, subtitle: str, verdict: Verdict) -> RenderableType:
         name,
         Panel(
             body,
-            title=Text(f"Verdict: {verdict.grade}", style=f"bold {style}"),
+            title=Text(verdict.title, style=f"bold {style}"),
             title_align="left",
             border_style=style,
             padding=(1, 2),
@@ -116,6 +115,24 @@ def _costs(view: View, total: str) -> RenderableType:
         )
     table.add_section()
     table.add_row(Text("All metered", style="bold"), _figure(total, "bold"), Text(), Text())
+    return table
+
+
+def _of_search(view: View) -> list[RenderableType]:
+    return [_outcomes(view), _contenders(view), _facts("The winner over the default", view.gain_facts)]
+
+
+def _trainings(view: View) -> RenderableType:
+    table = _table("Where the energy went", "Run and phase", "Energy", "Share")
+    table.add_column("", overflow="fold")
+    for line in view.trainings:
+        style = "dim" if line.part else ""
+        table.add_row(
+            Text(("  " if line.part else "") + line.label, style=style),
+            _figure(line.energy, style),
+            _figure(line.share, style),
+            Text(line.note, style="dim"),
+        )
     return table
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from auditor.domain.provenance import Provenance
 from auditor.reporting.comparison import Contender, contenders, gain_facts
+from auditor.reporting.components import Component, components
 from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.facts import Fact, key_facts, more_facts
 from auditor.reporting.figures import NOT_AVAILABLE, duration, energy, percent, watt_hours
-from auditor.reporting.lookup import Statement, figure, joules, metered_j, records, text, texts, why
+from auditor.reporting.lookup import Statement, figure, joules, metered_j, records, subject, text, texts, why
 from auditor.reporting.notes import Note, notes
+from auditor.reporting.trainings import TrainingLine, training_facts, training_lines
 
 _VERDICTS = {
     "paid": "The search paid",
@@ -30,9 +31,10 @@ _LONGEST_LEAD = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether the search was worth it.
+    """Whether the search was worth it; of a plain training what it cost.
 
     Attributes:
+        title: What this is: ``Verdict: paid``.
         grade: ``paid``, ``not paid``, ``not shown``, ``cannot say``; or that it is not available.
         headline: The grade in a few plain words.
         sentence: Why, with the figures.
@@ -40,6 +42,7 @@ class Verdict:
         next: What to do now; empty where the statement has nothing.
     """
 
+    title: str
     grade: str
     headline: str
     sentence: str
@@ -65,23 +68,12 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
-    """How one component of one node was measured; all fields formatted."""
-
-    node: str
-    component: str
-    how: str
-    detail: str
-    energy: str
-    share: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """A whole statement, ready to be laid out; texts are unescaped.
 
     Attributes:
         title: The study's name.
+        subject: What was audited: ``search``, or ``training``, which has no outcomes, contenders and gain.
         subtitle: Space, sampler and metric.
         verdict: Whether it was worth it.
         measurement: How far to trust it.
@@ -89,6 +81,7 @@ class View:
         more_facts: Compute, carbon and money in full.
         costs: Energy by account group.
         no_costs: Why there is none; empty where no finding says so.
+        trainings: Plain trainings with their phases.
         outcomes: Energy by outcome of the trials.
         no_outcomes: Why their energy is not known; empty where it is, or where no finding says so.
         contenders: Default, winner and alternatives.
@@ -100,6 +93,7 @@ class View:
     """
 
     title: str
+    subject: str
     subtitle: str
     verdict: Verdict
     measurement: Measurement
@@ -107,6 +101,7 @@ class View:
     more_facts: tuple[Fact, ...]
     costs: tuple[Cost, ...]
     no_costs: str
+    trainings: tuple[TrainingLine, ...]
     outcomes: tuple[Outcome, ...]
     no_outcomes: str
     contenders: tuple[Contender, ...]
@@ -119,20 +114,23 @@ class View:
 
 def build_view(statement: Statement) -> View:
     """The view of a statement whose texts were cleaned (:func:`auditor.reporting.names.cleaned`)."""
+    plain = subject(statement) == "training"
     return View(
         title=text(statement, "study.name") or "Unnamed study",
+        subject=subject(statement),
         subtitle=_subtitle(statement),
         verdict=_verdict(statement),
         measurement=_measurement(statement),
-        key_facts=tuple(key_facts(statement)),
+        key_facts=tuple(training_facts(statement) if plain else key_facts(statement)),
         more_facts=tuple(more_facts(statement)),
         costs=tuple(costs(statement)),
         no_costs=why(statement, "energy.accounts") or why(statement, "energy.search_uj"),
-        outcomes=tuple(outcomes(statement)),
+        trainings=tuple(training_lines(statement)),
+        outcomes=() if plain else tuple(outcomes(statement)),
         no_outcomes=why(statement, "energy.by_state"),
         contenders=tuple(contenders(statement)),
-        gain_facts=tuple(gain_facts(statement)),
-        components=tuple(_components(statement)),
+        gain_facts=() if plain else tuple(gain_facts(statement)),
+        components=tuple(components(statement)),
         included=tuple(texts(statement, "energy.boundary.included")),
         excluded=tuple(texts(statement, "energy.boundary.excluded")),
         notes=tuple(notes(statement)),
@@ -148,11 +146,15 @@ def _subtitle(statement: Statement) -> str:
         ("sampler", text(statement, "study.sampler")),
         ("metric", f"{metric} ({better})" if metric and better else metric),
     ]
+    if subject(statement) == "training":
+        return "plain training"
     return " · ".join(f"{label} {value}" for label, value in parts if value)
 
 
 def _verdict(statement: Statement) -> Verdict:
     grade, sentence = text(statement, "verdict.grade"), text(statement, "verdict.sentence")
+    if subject(statement) == "training":
+        return _cost_of_training(statement)
     headline = _VERDICTS.get(grade, "No verdict")
     lead, colon, rest = sentence.partition(": ")
     if colon and len(lead) <= _LONGEST_LEAD and rest:
@@ -161,9 +163,23 @@ def _verdict(statement: Statement) -> Verdict:
     if not sentence:
         sentence = why(statement, "verdict.sentence") or f"The reason is {NOT_AVAILABLE}."
     return Verdict(
+        title=f"Verdict: {grade or NOT_AVAILABLE}",
         grade=grade or NOT_AVAILABLE,
         headline=headline,
         sentence=sentence,
+        reasons=tuple(texts(statement, "verdict.reasons")),
+        next=text(statement, "verdict.next"),
+    )
+
+
+def _cost_of_training(statement: Statement) -> Verdict:
+    """Nothing is judged: the energy leads."""
+    used_j = joules(statement, "energy.search_uj")
+    return Verdict(
+        title="What the training cost",
+        grade=text(statement, "verdict.grade") or NOT_AVAILABLE,
+        headline="Not metered" if used_j is None else f"{energy(used_j)} of energy",
+        sentence=text(statement, "verdict.sentence") or f"The reason is {NOT_AVAILABLE}.",
         reasons=tuple(texts(statement, "verdict.reasons")),
         next=text(statement, "verdict.next"),
     )
@@ -180,12 +196,13 @@ def _measurement(statement: Statement) -> Measurement:
 
 
 def _measurement_facts(statement: Statement) -> list[Fact]:
+    plain = subject(statement) == "training"
     all_j = metered_j(statement)
     low_j, high_j = figure(statement, "energy.range.low_j"), figure(statement, "energy.range.high_j")
     bounds = NOT_AVAILABLE if low_j is None or high_j is None else f"{energy(low_j)} to {energy(high_j)}"
     policy = {
         "reserved": "whoever reserves a device pays for its idle power",
-        "direct": "a trial pays only for what it adds to idle power",
+        "direct": f"a {'training' if plain else 'trial'} pays only for what it adds to idle power",
     }
     return [
         Fact(
@@ -232,59 +249,10 @@ def _measurement_facts(statement: Statement) -> list[Fact]:
         *(
             Fact(
                 path="energy.policies",
-                label=f"Search, idle power {text(line, 'policy')}",
+                label=f"{subject(statement).capitalize()}, idle power {text(line, 'policy')}",
                 value=energy(joules(line, "search_uj")),
-                note=f"of it trials {energy(joules(line, 'trials_uj'))}",
+                note="" if plain else f"of it trials {energy(joules(line, 'trials_uj'))}",
             )
             for line in records(statement, "energy.policies")
         ),
     ]
-
-
-def _components(statement: Statement) -> list[Component]:
-    lines = [
-        Component(
-            node=text(part, "node"),
-            component=text(part, "component"),
-            how=_how(text(part, "provenance"), text(part, "meaning")),
-            detail=_detail(part),
-            energy=energy(joules(part, "metered_uj")),
-            share=percent(figure(part, "share")),
-        )
-        for part in records(statement, "energy.components")
-    ]
-    if lines:
-        return lines
-    grades = statement.get("energy") or {}
-    return [
-        Component(
-            node="",
-            component=name,
-            how=_how(str(grade), ""),
-            detail="",
-            energy=NOT_AVAILABLE,
-            share=NOT_AVAILABLE,
-        )
-        for name, grade in (grades.get("provenance") or {}).items()
-    ]
-
-
-def _detail(part: Statement) -> str:
-    """What was read, and where its static power comes from."""
-    static_w = figure(part, "static_w")
-    source = {"model": "by the meter's model", "configuration": "as configured", "calibrated": "calibrated"}
-    idle = (
-        f"{static_w:.3g} W without load, {source[text(part, 'static_source')]}"
-        if (static_w is not None and text(part, "static_source") in source)
-        else ""
-    )
-    return "; ".join(part for part in (text(part, "detail") or text(part, "meter"), idle) if part)
-
-
-def _how(provenance: str, meaning: str) -> str:
-    if meaning:
-        return meaning
-    try:
-        return Provenance(provenance).meaning
-    except ValueError:
-        return NOT_AVAILABLE

@@ -64,7 +64,7 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
     }
     if record.kind == TRAINING:
         judged = _Judged(
-            verdict=training_verdict(record, parameters, known, trainings),
+            verdict=training_verdict(parameters, known, trainings),
             course={"incumbents": [], "marginal": [], "tail_share": None},
             remarks=(training_only(),),
         )

@@ -8,11 +8,11 @@ from typing import Any
 from auditor.domain.parameters import Parameters
 from auditor.domain.provenance import Provenance
 from auditor.domain.quantities import uj_to_j
-from auditor.domain.study import Finding, StudyRecord
+from auditor.domain.study import Finding
 from auditor.statement.energy import scaled_range
 from auditor.statement.measurement import TRUSTED
 from auditor.statement.objections import NOT_COMPUTED, info
-from auditor.statement.trainings import OTHER, carried, trainings_of
+from auditor.statement.trainings import OTHER, carried
 from auditor.statement.values import counted, duration, energy, number, percent
 from auditor.statement.verdict import VerdictGrade, on_books
 
@@ -23,12 +23,11 @@ _MOSTLY = 0.5
 
 
 def training_verdict(
-    record: StudyRecord, parameters: Parameters, statement: Mapping[str, Any], trainings: list[dict[str, Any]]
+    parameters: Parameters, statement: Mapping[str, Any], trainings: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The ``verdict`` section of a plain training: its cost in plain words; nothing is judged.
 
     Args:
-        record: The training, with its lost runs.
         parameters: Written into ``worth``, as a search has them.
         statement: The sections ``energy``, ``compute``, ``cost`` and ``measurement``.
         trainings: The section ``trainings``.
@@ -40,7 +39,7 @@ def training_verdict(
             "cost": parameters.worth_cost,
             "currency": parameters.currency,
         },
-        "sentence": _sentence(record, statement, trainings),
+        "sentence": _sentence(statement, trainings),
         "reasons": [
             "Nothing was searched: there is no other architecture or setting to compare this one with.",
             *on_books(statement["measurement"]["grade"]),
@@ -59,7 +58,7 @@ def training_only() -> Finding:
     )
 
 
-def _sentence(record: StudyRecord, statement: Mapping[str, Any], trainings: list[dict[str, Any]]) -> str:
+def _sentence(statement: Mapping[str, Any], trainings: list[dict[str, Any]]) -> str:
     several = len(trainings) > 1
     opening = f"{len(trainings)} trainings, not a search: " if several else "A training, not a search: "
     search_uj = statement["energy"]["search_uj"]
@@ -67,7 +66,7 @@ def _sentence(record: StudyRecord, statement: Mapping[str, Any], trainings: list
         return f"{opening}what {'they' if several else 'it'} used was not metered."
     parts = [f"{opening}{'they' if several else 'it'} used {_used(statement)}{_time(statement, trainings)}"]
     parts += filter(None, [_cost(statement), _phases(search_uj, trainings)])
-    earlier_uj, sessions = carried(trainings_of(record))
+    earlier_uj, sessions = carried((training["carried_uj"], training["carried_from"]) for training in trainings)
     in_all = ""
     if earlier_uj > 0:
         earlier = counted(sessions, "earlier session") if sessions else "what earlier sessions used"

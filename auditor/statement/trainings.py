@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,17 +38,20 @@ def trainings_of(record: StudyRecord) -> tuple[Run, ...]:
     return tuple(latest[name] for name in sorted(latest, key=_in_order))
 
 
-def carried(runs: Sequence[Run]) -> tuple[int, int]:
+def carried(runs: Iterable[tuple[int, Sequence[str]]]) -> tuple[int, int]:
     """Energy of earlier sessions in microjoules, and how many they were.
 
-    Runs that went on from the same sessions count them once: from checkpoints of one session the one that had used
-    most.
+    Runs that went on from the same sessions count them once: of several checkpoints of one session the one that had
+    used most.
+
+    Args:
+        runs: Of each run ``carried_uj`` and ``carried_from``.
     """
     total_uj, seen = 0, set[str]()
-    for run in sorted(runs, key=lambda run: (len(set(run.carried_from)), run.carried_uj), reverse=True):
-        folders = set(run.carried_from)
+    for energy_uj, names in sorted(runs, key=lambda run: (len(set(run[1])), run[0]), reverse=True):
+        folders = set(names)
         if not folders or not folders <= seen:
-            total_uj += run.carried_uj
+            total_uj += energy_uj
         seen |= folders
     return total_uj, len(seen)
 
