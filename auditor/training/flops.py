@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import random
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,27 +49,82 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    memo: dict[int, Any] = {}
-    if module._trainer is not None:
-        memo[id(module._trainer)] = None  # the copy is not attached
-    twin = copy.deepcopy(module, memo).to("meta").train()
+    twin = _twin(module)
     meta_batch = _to_meta(batch)
     seen = _Operators()
     with _random_numbers_kept(), warnings.catch_warnings(), FlopCounterMode(display=False) as counter, seen:
         warnings.simplefilter("ignore")  # self.log() says that there is no Trainer
         with torch.enable_grad():
+            backward = 0
+
+            def go_back(loss: torch.Tensor, *_: Any, **__: Any) -> None:
+                nonlocal backward
+                before = counter.get_total_flops()
+                loss.backward()
+                backward += counter.get_total_flops() - before
+
+            if not twin.automatic_optimization:
+                _optimise_by_hand(twin, module, go_back)
             output = twin.training_step(meta_batch, 0)
-            forward = counter.get_total_flops()
-            loss = output["loss"] if isinstance(output, dict) else output
-            if not isinstance(loss, torch.Tensor):
-                raise TypeError("training_step returns no loss")
-            loss.backward()
+            if twin.automatic_optimization:
+                loss = output["loss"] if isinstance(output, dict) else output
+                if not isinstance(loss, torch.Tensor):
+                    raise TypeError("training_step returns no loss")
+                go_back(loss)
     return FlopCount(
-        forward=forward,
-        backward=counter.get_total_flops() - forward,
+        forward=counter.get_total_flops() - backward,
+        backward=backward,
         batch_size=batch_size_of(batch),
         uncounted_ops=seen.uncounted(),
     )
+
+
+def _twin(module: pl.LightningModule) -> pl.LightningModule:
+    """A copy on the meta device that is not attached to a Trainer; no parameter is copied, however large."""
+    memo: dict[int, Any] = {}
+    if module._trainer is not None:
+        memo[id(module._trainer)] = None
+    for tensor in (*module.parameters(), *module.buffers()):
+        empty = torch.empty_like(tensor, device="meta")
+        made = torch.nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else empty
+        memo[id(tensor)] = made
+    return copy.deepcopy(module, memo).to("meta").train()
+
+
+class _Idle:
+    """Stands for an optimizer or a scheduler; what these compute has no known count."""
+
+    param_groups: tuple[()] = ()
+
+    def zero_grad(self, *_: Any, **__: Any) -> None:
+        """Leave the gradients."""
+
+    def step(self, closure: Any = None, *_: Any, **__: Any) -> None:
+        """Compute the loss where the step is to do that."""
+        if callable(closure):
+            closure()
+
+    def toggle_model(self, *_: Any, **__: Any) -> AbstractContextManager[None]:
+        """Do nothing for a block."""
+        return nullcontext()
+
+
+def _optimise_by_hand(twin: pl.LightningModule, module: pl.LightningModule, go_back: Callable[..., None]) -> None:
+    """Let a copy that calls its optimizers itself call idle ones."""
+
+    def idle(of: Any) -> Any:
+        return [_Idle() for _ in of] if isinstance(of, list) else None if of is None else _Idle()
+
+    optimizers, schedulers = idle(module.optimizers()), idle(module.lr_schedulers())
+    instead: dict[str, Callable[..., Any]] = {
+        "optimizers": lambda *_, **__: optimizers,
+        "lr_schedulers": lambda *_, **__: schedulers,
+        "manual_backward": go_back,
+        "toggled_optimizer": nullcontext,
+        **dict.fromkeys(("toggle_optimizer", "untoggle_optimizer", "clip_gradients"), lambda *_, **__: None),
+    }
+    for name, method in instead.items():
+        setattr(twin, name, method)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ class PhaseCallback(Callback):
         self._saving = False
         self._count: FlopCount | None = None
         self._counted = False
+        self._seen = 0
 
     def failed(self, where: str, error: Exception) -> None:
         """Something failed in a hook: in a search the training fails with it."""
@@ -197,7 +198,7 @@ class PhaseCallback(Callback):
     def _begin_counting(self) -> None:
         """Count from 0, for another run."""
         self.flops, self.uncounted_ops = None, ()
-        self._count, self._counted = None, False
+        self._count, self._counted, self._seen = None, False, 0
 
     def _begin(self, phase: Phase) -> None:
         if self._saving:
@@ -228,7 +229,7 @@ class PhaseCallback(Callback):
         except Exception as error:  # a model the meta device can't run must not stop its training
             self.uncounted_ops = (f"all: {type(error).__name__} on the meta device",)
         else:
-            self.flops = 0
+            self.flops = self._count.forward * self._seen // self._count.batch_size
             self.uncounted_ops = self._count.uncounted_ops
         finally:
             marks.end(depth)
@@ -236,6 +237,8 @@ class PhaseCallback(Callback):
     def _evaluated(self, batch: Any, number: int) -> None:
         if self._count is not None:
             self._add(self._count.forward, batch, number)
+        elif not self._counted:
+            self._seen += batch_size_of(batch)  # a sanity check comes before the first batch that is counted
 
     def _add(self, operations: int, batch: Any, number: int) -> None:
         if self._count is None or self.flops is None:

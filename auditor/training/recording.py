@@ -231,6 +231,7 @@ class Recording:
         self._agent = AgentHandle(self._meters, self._interval_s)
         with self.guarded("starting the node agent"):
             self._agent.ensure()
+            nudge_agent()  # where one runs already its next reading may be a second away
         self._agent.keep()
         for where, message in self.faults.items():  # before there was a journal to take them
             self._activity.fault(where, message)
