@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from auditor.domain.accounts import training_account
 from auditor.metering.activity import journal_path
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.journal import JournalWriter
@@ -68,54 +69,45 @@ TRIALS = (
 """One complete trial, one pruned, one failed, and one that was lost once."""
 
 
-class MadeStudy:
+class _Made:
     """A study folder whose journals grow second by second.
 
     Args:
         path: The folder; made by this.
-        name: Name of the study.
-        metric: Name of its metric.
-        config: Sections that ``study.yaml`` keeps.
+        study: What ``study.yaml`` says of the study.
+        config: Sections that it keeps.
         parameters: Parameters of the statement.
+
+    Attributes:
+        slower: By process, the part of one core that it uses, as a divisor.
     """
+
+    slower: ClassVar[Mapping[str, int]]
 
     def __init__(
         self,
         path: Path,
-        *,
-        name: str = "demo",
-        metric: str = "val_acc",
-        config: Mapping[str, Any] | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        study: Mapping[str, Any],
+        config: Mapping[str, Any] | None,
+        parameters: Mapping[str, Any] | None,
     ) -> None:
         self.folder = StudyFolder(path)
-        self.name = name
-        self.trials = 0
+        self.name: str = study["name"]
         self.second = 0
         self.folder.create(
             StudyFile(
                 uuid=UUID,
-                study={
-                    "name": name,
-                    "space": "toy",
-                    "sampler": "tpe",
-                    "metric": metric,
-                    "direction": "maximize",
-                    "test_metric": None,
-                },
+                study=dict(study),
                 config=dict(config or {"metering": {"policy": "reserved"}}),
                 parameters=dict(parameters or {}),
                 versions={"python": "3.11"},
                 hardware={"node": "box"},
             )
         )
-        rest = f"study/{name}/search/orchestration"
-        self._headers = {
-            "agent": self._header("readings", 100),
-            "driver": self._header("marks", 101, account=rest, holds_rest=True, driver=True),
-            "worker": self._header("marks", 102, account=rest, cpu_slots=1.0),
-            "search": self._header("search", 103),
-        }
+
+    def _begin(self, headers: Mapping[str, Header]) -> None:
+        """Begin the journals of the agent, of the processes in ``slower``, and others."""
+        self._headers = dict(headers)
         self._writers = {
             who: JournalWriter(journal_path(self.folder.journals, header), header)
             for who, header in self._headers.items()
@@ -123,7 +115,7 @@ class MadeStudy:
         self._write("agent", NodeRecord(cpu_slots=2.0, gpu_slots=0.0))
         self._write("agent", ComponentRecord(name="cpu", meter="fake", provenance="counter", static_w=5.0))
         self._write("agent", ComponentRecord(name="ram", meter="fake", provenance="modelled", static_w=6.0))
-        for who in ("driver", "worker"):
+        for who in self.slower:
             header = self._headers[who]
             self._write(
                 "agent",
@@ -137,6 +129,102 @@ class MadeStudy:
                 ),
             )
         self._read()
+
+    def close(self) -> None:
+        """Close the journals."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def _pass(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.second += 1
+            self._read()
+
+    def _read(self) -> None:
+        t = self.second * S
+        self._write(
+            "agent",
+            Reading(
+                t=t,
+                e={"cpu": 10_000_000 * self.second, "ram": 6_000_000 * self.second},
+                u={self._headers[who].key: (t // slower, t // slower) for who, slower in self.slower.items()},
+                b=t + t // 100,
+            ),
+        )
+
+    def _header(
+        self,
+        role: str,
+        pid: int,
+        *,
+        account: str = "",
+        cpu_slots: float = 0.0,
+        holds_rest: bool = False,
+        driver: bool = False,
+    ) -> Header:
+        return Header(
+            role=role,
+            study=UUID,
+            node="box",
+            boot="boot",
+            pidns="pidns",
+            pid=pid,
+            start=1,
+            wall_ns=START_NS,
+            mono_ns=0,
+            started_ns=0,
+            cpu_ns=0,
+            account=account,
+            cpu_slots=cpu_slots,
+            holds_rest=holds_rest,
+            driver=driver,
+        )
+
+    def _write(self, who: str, *records: Record) -> None:
+        self._writers[who].append(*records)
+
+
+class MadeStudy(_Made):
+    """A search whose journals grow second by second.
+
+    Args:
+        path: The folder; made by this.
+        name: Name of the study.
+        metric: Name of its metric.
+        config: Sections that ``study.yaml`` keeps.
+        parameters: Parameters of the statement.
+    """
+
+    slower: ClassVar = {"worker": 1, "driver": 100}
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "demo",
+        metric: str = "val_acc",
+        config: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        study = {
+            "name": name,
+            "space": "toy",
+            "sampler": "tpe",
+            "metric": metric,
+            "direction": "maximize",
+            "test_metric": None,
+        }
+        super().__init__(path, study, config, parameters)
+        self.trials = 0
+        rest = f"study/{name}/search/orchestration"
+        self._begin(
+            {
+                "agent": self._header("readings", 100),
+                "driver": self._header("marks", 101, account=rest, holds_rest=True, driver=True),
+                "worker": self._header("marks", 102, account=rest, cpu_slots=1.0),
+                "search": self._header("search", 103),
+            }
+        )
 
     def add(self, *trials: MadeTrial) -> MadeStudy:
         """Run trials one after the other."""
@@ -174,11 +262,6 @@ class MadeStudy:
         self.close()
         return self
 
-    def close(self) -> None:
-        """Close the journals."""
-        for writer in self._writers.values():
-            writer.close()
-
     def _attempt(
         self, number: int, attempt: int, trial: MadeTrial, state: str, begin: int, length: int, *, last: bool
     ) -> None:
@@ -210,56 +293,75 @@ class MadeStudy:
             ),
         )
 
-    def _pass(self, seconds: int) -> None:
-        for _ in range(seconds):
-            self.second += 1
-            self._read()
-
-    def _read(self) -> None:
-        t = self.second * S
-        worker, driver = self._headers["worker"].key, self._headers["driver"].key
-        self._write(
-            "agent",
-            Reading(
-                t=t,
-                e={"cpu": 10_000_000 * self.second, "ram": 6_000_000 * self.second},
-                u={worker: (t, t), driver: (t // 100, t // 100)},
-                b=t + t // 100,
-            ),
-        )
-
-    def _header(
-        self,
-        role: str,
-        pid: int,
-        *,
-        account: str = "",
-        cpu_slots: float = 0.0,
-        holds_rest: bool = False,
-        driver: bool = False,
-    ) -> Header:
-        return Header(
-            role=role,
-            study=UUID,
-            node="box",
-            boot="boot",
-            pidns="pidns",
-            pid=pid,
-            start=1,
-            wall_ns=START_NS,
-            mono_ns=0,
-            started_ns=0,
-            cpu_ns=0,
-            account=account,
-            cpu_slots=cpu_slots,
-            holds_rest=holds_rest,
-            driver=driver,
-        )
-
-    def _write(self, who: str, *records: Record) -> None:
-        self._writers[who].append(*records)
-
 
 def made_study(path: Path, **options: Any) -> StudyFolder:
     """A sealed study of :data:`TRIALS` with its default as baseline; the options are those of :class:`MadeStudy`."""
     return MadeStudy(path, **options).add(*TRIALS).baseline(0.5).seal().folder
+
+
+PHASES = (("setup", 1), ("train", 5), ("validate", 2), ("train", 5), ("validate", 2), ("teardown", 1))
+"""Phases of a training with their seconds."""
+
+
+class MadeTraining(_Made):
+    """A plain training in two processes, each on one slot, whose journals grow second by second.
+
+    The second process marks the same runs as the first; what neither marks is the run that its journal begins with.
+
+    Args:
+        path: The folder; made by this.
+        name: Name of the study.
+        config: Sections that ``study.yaml`` keeps.
+        parameters: Parameters of the statement.
+    """
+
+    slower: ClassVar = {"trainer": 1, "second": 2}
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "demo",
+        config: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(path, {"name": name, "kind": "training"}, config, parameters)
+        self.runs = 0
+        account = training_account(name, "0")
+        self._begin(
+            {
+                "agent": self._header("readings", 100),
+                "trainer": self._header("marks", 101, account=account, cpu_slots=1.0, driver=True),
+                "second": self._header("marks", 102, account=account, cpu_slots=1.0),
+                "search": self._header("search", 103),
+            }
+        )
+
+    def train(self, phases: Sequence[tuple[str, int]] = PHASES, *, state: str = "complete", **record: Any) -> Self:
+        """Train through phases, a second of no phase after them; ``state`` ``killed``: no record says how it ended."""
+        run, self.runs = str(self.runs), self.runs + 1
+        account = training_account(self.name, run)
+        begin = self.second * S
+        for phase, seconds in (*phases, ("", 1)):
+            t = self.second * S
+            for who in self.slower:
+                audit = 50_000_000 if who == "trainer" and phase != "setup" else 0
+                self._write(who, Mark(t=t, c=t // self.slower[who], a=f"{account}/{phase}".rstrip("/"), o=audit))
+            self._pass(seconds)
+        if state != "killed":
+            end = self.second * S
+            self._write("search", RunRecord(t=end, begin_ns=begin, kind="training", name=run, state=state, **record))
+        return self
+
+    def seal(self) -> Self:
+        """Close the study at its last reading."""
+        end = self.second * S
+        self._write("second", Closed(t=end))
+        self._write("trainer", Seal(t=end), Closed(t=end), Finished(t=end + S // 2))
+        self.close()
+        return self
+
+
+def made_training(path: Path, **options: Any) -> StudyFolder:
+    """A sealed training of one complete run; the options are those of :class:`MadeTraining`."""
+    return MadeTraining(path, **options).train(flops=10**12).seal().folder

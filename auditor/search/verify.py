@@ -111,6 +111,11 @@ def _check_ended(folder: StudyFolder) -> None:
         raise InputError(f"{folder.path}: is no study folder (expected {folder.study_yaml.name} in it)")
     if folder.statement.exists():
         raise _differs("manifest.json: is not there")
+    if folder.read_study().study.get("kind") == "training":
+        raise InputError(
+            f"{folder.path}: has no statement yet, its training did not end in order; 'auditor report' shows what it "
+            "used"
+        )
     raise InputError(
         f"{folder.path}: has no statement yet, its search did not end; run the same 'auditor search' again to go on "
         "with it"

@@ -124,7 +124,7 @@ def child(
         "co2e_g": _co2e_g(energy_j, parameters),
         "cost": _cost(energy_j, parameters),
     }
-    metric = metric_name(record.metric)
+    metric = metric_name(record.metric or "value")
     points = [
         (metric, value, trial.intermediate_ns[step] // _NS_PER_MS, step)
         for step, value in trial.intermediate.items()
@@ -157,6 +157,7 @@ def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str, ener
     start_ms = min((w.start_ns for w in record.books.windows), default=0) // _NS_PER_MS
     end_ms = max((w.end_ns for w in record.books.windows), default=0) // _NS_PER_MS
     energy, gain = statement["energy"], statement["gain"] or {}
+    named = {"space": record.space, "sampler": record.sampler, "direction": record.direction}
     compute, carbon, cost = statement["compute"], statement["carbon"] or {}, statement["cost"] or {}
     figures: dict[str, Any] = {
         "energy_j": None if energy["search_uj"] is None else uj_to_j(energy["search_uj"]),
@@ -168,8 +169,8 @@ def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str, ener
         "flops": compute["flops"],
         "co2e_g": carbon.get("location_based_g"),
         "cost": cost.get("total"),
-        "trials": statement["trials"]["total"],
-        metric_name(record.metric): (gain.get("best") or {}).get("value"),
+        "trials": None if record.kind == "training" else statement["trials"]["total"],
+        metric_name(record.metric or "value"): (gain.get("best") or {}).get("value"),
         "gain_test": gain.get("delta_test"),
     }
     return RunData(
@@ -178,7 +179,7 @@ def parent(record: StudyRecord, statement: Mapping[str, Any], summary: str, ener
         start_ms=start_ms,
         end_ms=end_ms,
         status="FINISHED",
-        params={"space": record.space, "sampler": record.sampler, "direction": record.direction},
+        params={name: text for name, text in named.items() if text},
         metrics=tuple((name, float(value), end_ms, 0) for name, value in figures.items() if value is not None),
         tags={
             "auditor.state": "complete",

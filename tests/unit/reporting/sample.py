@@ -258,16 +258,97 @@ def sparse_statement() -> dict[str, Any]:
     }
 
 
-def hostile_statement(name: str) -> dict[str, Any]:
-    """The full statement with a hostile text for every name and sentence in it, keys included."""
-    keep = {"grade", "severity", "direction", "provenance"}
-    statement = _replaced(full_statement(), name, keep)
-    books = full_statement()["energy"]["accounts"]
+def training_statement() -> dict[str, Any]:
+    """A plain training of two runs, the second killed, the first gone on from elsewhere, with a phase of its own."""
+    accounts = {
+        "study/digits-cnn/training/0/setup": 100_000_000,
+        "study/digits-cnn/training/0/train": 8_000_000_000,
+        "study/digits-cnn/training/0/validate": 1_200_000_000,
+        "study/digits-cnn/training/0/augment": 500_000_000,
+        "study/digits-cnn/training/0": 100_000_000,
+        "study/digits-cnn/training/1/train": 50_000_000,
+        "study/digits-cnn/audit": 50_000_000,
+        "node/box1/idle": 70_000_000,
+    }
+    statement = full_statement()
+    nothing = dict.fromkeys(("space", "sampler", "metric", "test_metric", "direction"))
+    statement["study"] |= nothing | {"kind": "training"}
+    statement["verdict"] |= {
+        "grade": "cannot say",
+        "sentence": "2 trainings, not a search: they used 10 kJ in 3 min 20 s; 80.5 % went to train.",
+        "reasons": ["Nothing was searched."],
+        "next": "To judge an architecture or its settings, compare it with others: `auditor search`.",
+    }
+    statement["findings"] = [
+        {
+            "code": "training-only",
+            "severity": "info",
+            "message": "gain, tail_share and energy.times_default are null, incumbents and marginal are empty: this is "
+            "a plain training, nothing was searched.",
+        },
+        {"code": "no-price", "severity": "info", "message": "cost.energy and cost.total are null: no price."},
+    ]
+    statement["energy"] |= {
+        "metered_uj": sum(accounts.values()),
+        "charged_uj": sum(accounts.values()),
+        "accounts": accounts,
+        "search_uj": 10_000_000_000,
+        "baselines_uj": 0,
+        "evaluation_uj": 0,
+        "outside_uj": 70_000_000,
+        "times_default": None,
+        "by_state": dict.fromkeys(statement["energy"]["by_state"], 0),
+    }
+    statement["trials"] = dict.fromkeys(statement["trials"], 0)
+    statement["trainings"] = [
+        {
+            "run": "0",
+            "state": "failed",
+            "start": "2001-01-01T10:00:00.000000Z",
+            "wall_s": 200.0,
+            "energy_uj": 9_900_000_000,
+            "phases": {
+                "setup": 100_000_000,
+                "train": 8_000_000_000,
+                "validate": 1_200_000_000,
+                "augment": 500_000_000,
+                "other": 100_000_000,
+            },
+            "carried_uj": 15_000_000_000,
+            "carried_from": ["runs/a", "runs/b"],
+            "flops": 1_234_567_890_123,
+            "error": "RuntimeError: out of memory",
+        },
+        {
+            "run": "1",
+            "state": "lost",
+            "start": None,
+            "wall_s": None,
+            "energy_uj": 50_000_000,
+            "phases": {"train": 50_000_000},
+            "carried_uj": 0,
+            "carried_from": [],
+            "flops": None,
+            "error": "",
+        },
+    ]
+    statement |= {"gain": None, "incumbents": [], "marginal": [], "tail_share": None}
+    return statement
+
+
+def hostile_statement(name: str, statement: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The full statement, or another, with a hostile text for every name and sentence in it, keys included."""
+    whole = full_statement() if statement is None else statement
+    books = whole["energy"]["accounts"]
+    keep = {"grade", "severity", "direction", "provenance", "kind"}
+    statement = _replaced(whole, name, keep)
     statement["energy"]["accounts"] = {
         account.replace("digits-cnn", name).replace("svc", name): energy_uj for account, energy_uj in books.items()
     }
     statement["energy"]["provenance"] = {name: "modelled"}
     statement["compute"]["device_s"] = {name: 12.0}
+    for run in statement["trainings"]:
+        run["phases"] = {phase.replace("augment", name): uj for phase, uj in run["phases"].items()}
     return statement
 
 

@@ -20,6 +20,10 @@ RECORDS = {
     "empty": records.empty(),
     "minimised": records.minimised(),
     "imported": records.imported(),
+    "training": records.training(),
+    "killed training": records.training({**records.TRAINING_ACCOUNTS, "study/demo/training/1": 1_000_000}),
+    "unmetered training": records.training({}),
+    "booked from outside": records.record(space="", sampler="", metric="", direction="", test_metric=None, runs=()),
     "nothing complete": records.record(trials=records.TRIALS[2:3]),
 }
 
