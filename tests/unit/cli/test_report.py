@@ -13,7 +13,7 @@ from auditor.domain.errors import AuditorError
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
 from auditor.reporting.publish import publish
-from studies import made_study
+from studies import MadeTraining, made_study, made_training
 from unit.cli.test_app import Answer
 
 Run = Callable[..., Answer]
@@ -277,3 +277,41 @@ class TestAPublishedStudy:
     def test_a_manifest_that_is_none_says_nothing(self, report: Run, published: StudyFolder, damage: str) -> None:
         published.manifest.write_text(damage)
         assert report().code == 0
+
+
+class TestTraining:
+    def test_the_terminal(self, report: Run, tmp_path: Path) -> None:
+        answer = report(folder=made_training(tmp_path / "training").path)
+        assert (answer.code, answer.err) == (0, "")
+        assert "What the training cost" in answer.out
+        assert "Verdict" not in answer.out
+        assert "272 J" in answer.out  # 17 s of 16 W
+
+    def test_all_outputs(self, report: Run, tmp_path: Path) -> None:
+        folder = made_training(tmp_path / "training").path
+        assert report("--html", "out.html", "--markdown", "out.md", "--price", "0.3", folder=folder).code == 0
+        assert "cost of the training" in Path("out.html").read_text()
+        assert Path("out.md").read_text().startswith("# demo: 272 J of energy")
+
+    def test_the_journals_give_its_phases(self, report: Run, tmp_path: Path) -> None:
+        read = statement(report("--json", "-", folder=made_training(tmp_path / "training").path))
+        assert read["study"]["kind"] == "training"
+        energy, [run] = read["energy"], read["trainings"]
+        assert energy["metered_uj"] == energy["search_uj"] == 272_000_000
+        assert run["energy_uj"] == 272_000_000 - energy["accounts"]["study/demo/audit"] == sum(run["phases"].values())
+        assert run["phases"]["other"] == 16_000_000  # its last second
+        assert (run["state"], run["wall_s"], run["flops"]) == ("complete", 17.0, 10**12)
+        assert read["compute"]["device_s"] == {"cpu": 34.0}
+
+    def test_one_that_was_killed_and_gone_on_with(self, report: Run, tmp_path: Path) -> None:
+        made = MadeTraining(tmp_path / "training").train(state="killed").train(carried_uj=5, carried_from=("x",))
+        read = statement(report("--json", "-", folder=made.seal().folder.path))
+        assert [(run["run"], run["state"], run["carried_uj"]) for run in read["trainings"]] == [
+            ("0", "lost", 0),
+            ("1", "complete", 5),
+        ]
+        assert {"training-without-outcome", "energy-carried"} <= {finding["code"] for finding in read["findings"]}
+
+    def test_device_time_is_priced(self, report: Run, tmp_path: Path) -> None:
+        folder = made_training(tmp_path / "training", parameters={"price_per_device_hour": 3600.0}).path
+        assert statement(report("--json", "-", folder=folder))["cost"]["device_hours"] == pytest.approx(34.0)

@@ -22,7 +22,7 @@ from auditor.metering.folder import StudyFolder, statement_bytes
 from auditor.reporting import render_html
 from auditor.reporting.publish import close_study, ledger_table, publish
 from auditor.search.verify import verify
-from studies import TRIALS, MadeStudy, made_study
+from studies import TRIALS, MadeStudy, MadeTraining, made_study, made_training
 
 ASKED = Parameters(
     pue=1.25,
@@ -497,3 +497,29 @@ def test_the_ledger_is_what_the_books_say(study: StudyFolder) -> None:
     closed = close_study(reader, ASKED, "reserved")
     assert pq.read_table(study.ledger).equals(ledger_table(closed.ledger))
     assert study.statement.read_bytes() == statement_bytes(closed.statement)
+
+
+class TestTraining:
+    def test_what_was_published_verifies(self, tmp_path: Path) -> None:
+        folder = made_training(tmp_path / "training", parameters=DECLARED)
+        publish(folder, ASKED, "reserved")
+        found = verify(folder)
+        assert (found.study, found.metered_uj) == ("demo", 272_000_000)
+
+    def test_a_figure_that_was_changed_is_found(self, tmp_path: Path) -> None:
+        folder = made_training(tmp_path / "training")
+        publish(folder, Parameters(), "reserved")
+
+        def change(statement: Any) -> None:
+            statement["trainings"][0]["phases"]["train"] -= 1
+
+        edit_statement(folder, change)
+        assert refused(folder).startswith(
+            "trainings.0.phases.train: statement.json says 0.159117 kJ, the journals give"
+        )
+
+    def test_one_that_was_killed(self, tmp_path: Path) -> None:
+        made = MadeTraining(tmp_path / "training").train(state="killed")
+        made.close()
+        with pytest.raises(InputError, match="its training did not end in order; 'auditor report' shows what it used"):
+            verify(made.folder)

@@ -20,7 +20,7 @@ from auditor.tracking.projection import (
     parent,
     settled,
 )
-from studies import START_NS, UUID, MadeStudy, MadeTrial, S, made_study
+from studies import START_NS, UUID, MadeStudy, MadeTrial, S, made_study, made_training
 
 START_MS = START_NS // 1_000_000
 NOTHING = Parameters()
@@ -266,3 +266,20 @@ class TestParent:
     def test_what_cannot_be_had_is_left_out(self, record: StudyRecord) -> None:
         run = parent(record, build_statement(record, NOTHING, version="1"), "", {})
         assert not {"co2e_g", "cost", "gain_test"} & {m[0] for m in run.metrics}
+
+
+class TestTraining:
+    def test_it_has_its_figures_and_nothing_of_a_search(self, tmp_path: Path) -> None:
+        record, ledger = read_study(made_training(tmp_path / "t").path)
+        run = parent(record, build_statement(record, PRICED, version="1"), "", energy_of_search(ledger))
+        assert run.params == {}
+        assert value_of(run, "energy_j") == 272.0
+        assert value_of(run, "energy_cpu_j") + value_of(run, "energy_ram_j") == 272.0
+        assert not {"trials", "gain_test", "value", "_"} & {name for name, *_ in run.metrics}
+
+    def test_a_metric_without_a_name(self, record: StudyRecord) -> None:
+        unnamed = replace(record, metric="", space="", sampler="")
+        run = parent(unnamed, build_statement(unnamed, NOTHING, version="1"), "", {})
+        assert value_of(run, "value") == 0.875
+        assert run.params == {"direction": "maximize"}
+        assert "value" in {name for name, *_ in made(unnamed.trials[0], unnamed).metrics}
