@@ -112,11 +112,11 @@ def _phases(search_uj: int, trainings: list[dict[str, Any]]) -> str:
 def _next_step(statement: Mapping[str, Any]) -> str:
     grade, parts = statement["measurement"]["grade"], statement["energy"]["components"]
     if statement["energy"]["search_uj"] is None:
-        return "Run `auditor doctor`: it says which meters work here."
+        return "Run auditor doctor: it says which meters work here."
     if grade == "contradicted":
         return "Settle first what contradicts these figures: the findings name it."
     weak = [part for part in parts if Provenance(part["provenance"]) not in TRUSTED]
     if sum(part["share"] or 0.0 for part in weak) > _MOSTLY:
         names = ", ".join(dict.fromkeys(part["component"] for part in weak))
-        return f"Run `auditor doctor`: it says what would measure {names} better; most of the energy is an estimate."
-    return "To judge an architecture or its settings, compare it with others: `auditor search`."
+        return f"Run auditor doctor: it says what would measure {names} better; most of the energy is an estimate."
+    return "To judge an architecture or its settings, compare it with others: auditor search."

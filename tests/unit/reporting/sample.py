@@ -277,7 +277,7 @@ def training_statement() -> dict[str, Any]:
         "grade": "cannot say",
         "sentence": "2 trainings, not a search: they used 10 kJ in 3 min 20 s; 80.5 % went to train.",
         "reasons": ["Nothing was searched."],
-        "next": "To judge an architecture or its settings, compare it with others: `auditor search`.",
+        "next": "To judge an architecture or its settings, compare it with others: auditor search.",
     }
     statement["findings"] = [
         {

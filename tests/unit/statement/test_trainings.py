@@ -57,7 +57,7 @@ def test_what_is_said_of_it():
         "sentence": "A training, not a search: it used 1 kJ (about 999 J to 1 kJ, given how it was measured) in "
         "3 min 20 s; 70 % went to train, 20 % to validate.",
         "reasons": ["Nothing was searched: there is no other architecture or setting to compare this one with."],
-        "next": "To judge an architecture or its settings, compare it with others: `auditor search`.",
+        "next": "To judge an architecture or its settings, compare it with others: auditor search.",
     }
 
 
@@ -207,13 +207,13 @@ class TestNext:
         )
         record = replace(record, books=replace(record.books, components=parts))
         assert build_statement(record, Parameters(), version="1")["verdict"]["next"] == (
-            "Run `auditor doctor`: it says what would measure ram better; most of the energy is an estimate."
+            "Run auditor doctor: it says what would measure ram better; most of the energy is an estimate."
         )
 
     def test_unmetered(self):
         statement = build({})
         assert statement["verdict"]["sentence"] == "A training, not a search: what it used was not metered."
-        assert statement["verdict"]["next"] == "Run `auditor doctor`: it says which meters work here."
+        assert statement["verdict"]["next"] == "Run auditor doctor: it says which meters work here."
         assert statement["trainings"][0]["energy_uj"] is None
 
     def test_contradicted(self):
