@@ -193,7 +193,14 @@ def _until(trace: NodeTrace, seal_ns: int | None) -> NodeTrace:
     if seal_ns is None:
         return trace
     count = int(np.searchsorted(trace.t_ns + trace.offset_ns, seal_ns, side="right"))
-    return trace if count == len(trace.t_ns) else trace.until(count)
+    known = trace if count == len(trace.t_ns) else trace.until(count)
+    if not any(activity.lanes for activity in known.activities):
+        return known
+    until_ns = seal_ns - trace.offset_ns  # between two marks of a lane the later one tells too
+    lanes = [tuple(lane.until(until_ns) for lane in activity.lanes) for activity in known.activities]
+    return replace(
+        known, activities=tuple(replace(a, lanes=part) for a, part in zip(known.activities, lanes, strict=True))
+    )
 
 
 def _components(traces: Sequence[NodeTrace]) -> tuple[ComponentBook, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.accounting.lanes import divided, lane_members
 from auditor.accounting.trace import UNKNOWN, ActivityTrace, NodeTrace
 
 Int64 = NDArray[np.int64]
@@ -38,6 +39,9 @@ class Segments:
 def cut(trace: NodeTrace, extra_accounts: tuple[str, ...] = ()) -> Segments:
     """Cut every activity at its marks and at the readings.
 
+    While threads of a process work for accounts of their own, its time is theirs in equal parts, and its own CPU time
+    theirs by the CPU time of each.
+
     Args:
         trace: One node's readings and activities.
         extra_accounts: Names to include in the account index although no activity works for them.
@@ -45,6 +49,7 @@ def cut(trace: NodeTrace, extra_accounts: tuple[str, ...] = ()) -> Segments:
     names = {*extra_accounts}
     for activity in trace.activities:
         names.update(activity.mark_account, (activity.base_account, activity.audit_account or activity.base_account))
+        names.update(name for lane in activity.lanes for name in lane.mark_account if name)
     accounts = tuple(sorted(names))
     index = {name: position for position, name in enumerate(accounts)}
     columns = [_cut_one(trace, position, activity, index) for position, activity in enumerate(trace.activities)]
@@ -81,7 +86,8 @@ def _cut_one(
         return (nothing,) * 5
     inside = activity.mark_ns[(activity.mark_ns > begin) & (activity.mark_ns < end)]
     readings = t_ns[(t_ns > begin) & (t_ns < end)]
-    bounds = np.unique(np.concatenate([np.array([begin, end], dtype=np.int64), inside, readings]))
+    of_lanes = [lane.mark_ns[(lane.mark_ns > begin) & (lane.mark_ns < end)] for lane in activity.lanes]
+    bounds = np.unique(np.concatenate([np.array([begin, end], dtype=np.int64), inside, readings, *of_lanes]))
     starts = bounds[:-1]
     interval = np.clip(np.searchsorted(t_ns, starts, side="right") - 1, 0, len(t_ns) - 2).astype(np.int64)
     mark = np.searchsorted(activity.mark_ns, starts, side="right") - 1
@@ -93,12 +99,16 @@ def _cut_one(
         audit = _audit_share(activity)[mark + 1]
         audit_own, audit_us = (np.floor(audit * part).astype(np.int64) for part in (own_us, duration_us))
         taken = (audit_own > 0) | (audit_us > 0)
-        interval = np.concatenate([interval, interval[taken]])
         payer = np.full(int(taken.sum()), index[activity.audit_account], dtype=np.int64)
-        account = np.concatenate([account, payer])
-        duration_us = np.concatenate([duration_us - audit_us, audit_us[taken]])
-        own_us = np.concatenate([own_us - audit_own, audit_own[taken]])
-    return np.full(len(interval), position, dtype=np.int64), interval, account, duration_us, own_us
+        theirs = interval[taken], payer, audit_us[taken], audit_own[taken]
+        duration_us, own_us = duration_us - audit_us, own_us - audit_own
+    else:
+        theirs = (nothing,) * 4
+    parts = interval, account, duration_us, own_us
+    if activity.lanes:
+        parts = divided(*parts, lane_members(activity.lanes, bounds, index))
+    columns = [np.concatenate([part, audit]) for part, audit in zip(parts, theirs, strict=True)]
+    return np.full(len(columns[0]), position, dtype=np.int64), columns[0], columns[1], columns[2], columns[3]
 
 
 def _audit_share(activity: ActivityTrace) -> NDArray[np.float64]:

@@ -58,6 +58,30 @@ class ComponentTrace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaneTrace:
+    """What one thread of a process worked for, where it worked for accounts of its own.
+
+    Attributes:
+        mark_ns: Times of its marks, ``(m,)``, not decreasing.
+        mark_cpu_ns: CPU time of the thread at each mark, ``(m,)``.
+        mark_account: The account it works for from each mark on, ``(m,)``; empty: none of its own.
+    """
+
+    mark_ns: Int64
+    mark_cpu_ns: Int64
+    mark_account: tuple[str, ...]
+
+    def until(self, t_ns: int) -> LaneTrace:
+        """The marks up to a time."""
+        count = int(np.searchsorted(self.mark_ns, t_ns, side="right"))
+        return LaneTrace(
+            mark_ns=self.mark_ns[:count],
+            mark_cpu_ns=self.mark_cpu_ns[:count],
+            mark_account=self.mark_account[:count],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityTrace:
     """One process (with its descendants) that works for a study on this node.
 
@@ -78,6 +102,7 @@ class ActivityTrace:
         mark_audit_ns: CPU time the auditor took within it up to each mark, since the mark before, ``(m,)``.
         base_account: The account before the first mark.
         audit_account: The account that pays for ``mark_audit_ns``; empty: nobody apart.
+        lanes: Its threads that work for accounts of their own: while any has one, the process works for theirs only.
         first: Index of the first reading at which it was seen.
         tree_ns: CPU time of the process tree since it registered, at ``n`` readings, ``UNKNOWN`` where not seen.
         own_ns: CPU time of the process alone, at ``n`` readings, ``UNKNOWN`` where not seen.
@@ -100,6 +125,7 @@ class ActivityTrace:
     mark_account: tuple[str, ...] = ()
     mark_audit_ns: Int64 | None = None
     audit_account: str = ""
+    lanes: tuple[LaneTrace, ...] = ()
     first: int = 0
     device_ns: Mapping[str, Int64] = field(default_factory=dict)
     resident_bytes: Int64 | None = None

@@ -8,8 +8,9 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from auditor.domain.accounts import audit_account, parse_account
@@ -19,6 +20,7 @@ from auditor.metering.processes import boot_id, pid_namespace, process_stat, sta
 from auditor.metering.records import Closed, Fault, Header, Mark, Record
 from auditor.metering.runtime import Registration, register
 from auditor.metering.slots import visible_gpus
+from auditor.metering.stack import Lane, Stack
 
 
 def make_header(
@@ -80,10 +82,9 @@ def open_journal(folder: Path, header: Header) -> JournalWriter:
         JournalError: it can't be written.
     """
     first = path = journal_path(folder, header)
-    count = 1
+    numbers = count(2)
     while path.exists():
-        count += 1
-        path = first.with_name(f"{first.stem}+{count}.jsonl")
+        path = first.with_name(f"{first.stem}+{next(numbers)}.jsonl")
     return JournalWriter(path, header)
 
 
@@ -103,11 +104,12 @@ _here = _Here()
 os.register_at_fork(after_in_child=_here.renew)
 
 
-class Activity:
+class Activity(Stack):
     """Marks of this process: which account it works for, as a stack.
 
     Registers the process with the node agent when made, and gives its slots back when closed. A process has one at a
-    time, and may open another when that is closed. It belongs to one thread.
+    time, and may open another when that is closed. The stack belongs to one thread; others that work for accounts of
+    their own have a lane each. Everything else may be called by any thread.
 
     Args:
         folder: The journal folder of the study.
@@ -162,8 +164,10 @@ class Activity:
                 driver=driver,
                 session=session,
             )
+            super().__init__()
+            self._lock = threading.RLock()
+            self._lanes = count(1)
             self._audit_ns = 0
-            self._stack: list[str] = []
             self._faults: set[tuple[str, str]] = set()
             self._writer = open_journal(folder, self.header)
             self.registration = register(
@@ -194,32 +198,10 @@ class Activity:
         """Whether this is the process that made it, and not a child forked from it."""
         return os.getpid() == self.header.pid
 
-    @property
-    def depth(self) -> int:
-        """How many accounts are stacked."""
-        return len(self._stack)
-
-    def begin(self, account: str) -> None:
-        """Work for an account from now on."""
-        self._stack.append(account)
-        self._mark()
-
-    def end(self, depth: int | None = None) -> None:
-        """Go back to what the process worked for before; with ``depth``, unwind the stack down to it."""
-        target = max(0, len(self._stack) - 1) if depth is None else depth
-        if target < len(self._stack):
-            del self._stack[target:]
-            self._mark()
-
-    @contextmanager
-    def working_for(self, account: str) -> Iterator[None]:
-        """Work for an account within a block; whatever the block left open is closed with it."""
-        depth = self.depth
-        self.begin(account)
-        try:
-            yield
-        finally:
-            self.end(depth)
+    def lane(self) -> Lane:
+        """A lane for the thread that works with it: what the thread works for is marked beside the other threads."""
+        number = next(self._lanes)
+        return Lane(lambda account: self._mark_lane(number, account))
 
     @property
     def audit_account(self) -> str:
@@ -228,7 +210,9 @@ class Activity:
 
     def audited(self, cpu_ns: int) -> None:
         """CPU time of this process since its last mark that the auditor itself took; it pays for it."""
-        self._audit_ns += cpu_ns
+        if self.is_own:
+            with self._lock:
+                self._audit_ns += cpu_ns
 
     def record(self, record: Record) -> None:
         """Append another record to this process's journal.
@@ -237,7 +221,8 @@ class Activity:
             JournalError: the disk does not take it.
         """
         if self.is_own:
-            self._writer.append(record)
+            with self._lock:
+                self._writer.append(record)
 
     def fault(self, where: str, message: str) -> None:
         """Write down that the auditor itself failed in this process, which went on; the same is written once.
@@ -249,26 +234,38 @@ class Activity:
         fault = where, " ".join(message.split())
         if fault not in self._faults:
             self._faults.add(fault)
-            self._write(Fault(t=time.monotonic_ns(), where=fault[0], message=fault[1]))
+            self._write(lambda t_ns: Fault(t=t_ns, where=fault[0], message=fault[1]))
 
     def close(self) -> None:
         """Give the slots back; may be called twice."""
         self.end(0)
-        self._write(Closed(t=time.monotonic_ns()))
-        self._writer.close()
+        self._write(lambda t_ns: Closed(t=t_ns))
+        if self.is_own:
+            with self._lock:
+                self._writer.close()
         if _here.activity is self:
             _here.activity = None
 
     def _mark(self) -> None:
-        account = self._stack[-1] if self._stack else self.header.account
-        used_ns = time.process_time_ns()
-        self._write(Mark(t=time.monotonic_ns(), c=used_ns, a=account, o=self._audit_ns))
-        self._audit_ns = time.process_time_ns() - used_ns
+        self._write(self._process_mark)
 
-    def _write(self, record: Record) -> None:
-        if self.is_own:
+    def _process_mark(self, t_ns: int) -> Mark:
+        account = self._stack[-1] if self._stack else self.header.account
+        return Mark(t=t_ns, c=time.process_time_ns(), a=account, o=self._audit_ns)
+
+    def _mark_lane(self, number: int, account: str) -> None:
+        self._write(lambda t_ns: Mark(t=t_ns, c=time.thread_time_ns(), a=account, w=number))
+
+    def _write(self, record: Callable[[int], Record]) -> None:
+        """Write what a time makes of a record; the time is that of its turn, so that a journal is in order of time."""
+        if not self.is_own:  # a thread that is not in this process may hold the lock
+            return
+        with self._lock:
+            written = record(time.monotonic_ns())
             with suppress(JournalError):  # kept for the next time
-                self._writer.append_or_keep(record)
+                self._writer.append_or_keep(written)
+            if isinstance(written, Mark) and not written.w:
+                self._audit_ns = time.process_time_ns() - written.c
 
 
 def forget(activity: Activity) -> None:

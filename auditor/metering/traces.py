@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
+from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, LaneTrace, NodeTrace
 from auditor.domain.accounts import audit_account, node_account, parse_account
 from auditor.domain.provenance import Provenance
 from auditor.domain.quantities import NS_PER_S, uj_to_j
@@ -404,8 +404,11 @@ def _activity(part: Readings, seen: Seen, marks: Marks | None, study: str, usage
     foreign = seen.study != study
     ends = [t for t in (part.gone.get(seen.key), marks.closed if marks else None) if t is not None]
     kept: list[Mark] = []
-    if marks is not None:  # the header is the first mark
-        kept = [Mark(t=marks.header.mono_ns, c=marks.header.cpu_ns, a=seen.account), *marks.marks]
+    lanes: dict[int, list[Mark]] = {}
+    if marks is not None:
+        kept = [Mark(t=marks.header.mono_ns, c=marks.header.cpu_ns, a=seen.account)]  # the header is the first mark
+        for mark in marks.marks:
+            (lanes.setdefault(mark.w, []) if mark.w else kept).append(mark)
     return ActivityTrace(
         key=seen.key,
         begin_ns=seen.begin_ns,
@@ -420,11 +423,20 @@ def _activity(part: Readings, seen: Seen, marks: Marks | None, study: str, usage
         mark_cpu_ns=np.array([m.c for m in kept], dtype=np.int64),
         mark_account=tuple(m.a for m in kept),
         mark_audit_ns=np.array([m.o for m in kept], dtype=np.int64) if any(m.o for m in kept) else None,
+        lanes=tuple(_lane(of_lane) for _, of_lane in sorted(lanes.items())),
         first=usage.first(seen.key),
         tree_ns=usage.tree_ns(seen.key),
         own_ns=usage.own_ns(seen.key),
         device_ns=usage.device_ns(seen.key),
         resident_bytes=usage.resident_bytes(seen.key),
+    )
+
+
+def _lane(marks: Sequence[Mark]) -> LaneTrace:
+    return LaneTrace(
+        mark_ns=np.array([m.t for m in marks], dtype=np.int64),
+        mark_cpu_ns=np.array([m.c for m in marks], dtype=np.int64),
+        mark_account=tuple(m.a for m in marks),
     )
 
 

@@ -441,6 +441,53 @@ def test_a_process_that_opens_its_study_again_is_booked_each_time(tmp_path: Path
     assert len(list(folder.journals.glob("marks-*.jsonl"))) == 3
 
 
+THREADS = """
+import sys, threading, time
+from pathlib import Path
+from auditor.metering.activity import Activity, forget
+from auditor.metering.runtime import AgentHandle, nudge_agent
+folder = Path(sys.argv[1])
+activity = Activity(folder, "u", "study/u/search/orchestration", cpu_slots=64, driver=True)
+AgentHandle(["replay"], 0.2, {"cpu": 0.0}).ensure()
+while not list(folder.glob("readings-*.jsonl")):
+    time.sleep(0.05)
+def work(number, seconds):
+    lane = activity.lane()
+    with lane.working_for(f"study/u/trial/{number}/1/train"):
+        until = time.thread_time() + seconds
+        while time.thread_time() < until:
+            pass
+        time.sleep(max(0.0, end - time.monotonic()))
+    lane.close()
+end = time.monotonic() + 4.0
+threads = [threading.Thread(target=work, args=(number, seconds)) for number, seconds in ((0, 1.5), (1, 0.5))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+nudge_agent()
+time.sleep(0.3)
+forget(activity)
+"""
+
+
+@pytest.mark.slow
+def test_threads_pay_for_what_each_of_them_used(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    subprocess.run([sys.executable, "-c", THREADS, str(folder.journals)], check=True)
+    nudge_agent()
+    time.sleep(0.5)
+    record, ledger = read_study(folder.path)
+    assert record.books.residual_uj == 0
+    first, second = (f"study/u/trial/{number}/1/train" for number in (0, 1))
+    used = record.books.account_cpu_s
+    assert used[first] == pytest.approx(1.5, rel=0.15)
+    assert used[second] == pytest.approx(0.5, rel=0.15)
+    ram = [int(ledger.energy_uj[(ledger.component == "ram") & (ledger.account == a)].sum()) for a in (first, second)]
+    assert ram[0] == pytest.approx(ram[1], rel=0.02)  # they lasted equally long
+    assert ram[0] + ram[1] == pytest.approx(RAM_W * 4e6, rel=0.1)
+
+
 @pytest.mark.slow
 def test_a_runtime_folder_that_is_cleaned_away_ends_no_reading(tmp_path: Path, runtime_dir: Path) -> None:
     folder = study_folder(tmp_path / "s", "u")

@@ -16,7 +16,8 @@ from auditor.accounting.allocate import Policy, allocate
 from auditor.accounting.apportion import apportion
 from auditor.accounting.books import Ledger, close_books
 from auditor.accounting.coverage import Session
-from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
+from auditor.accounting.segments import cut
+from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, LaneTrace, NodeTrace
 from auditor.domain.study import Books
 from auditor.metering.closing import read_study
 from auditor.metering.folder import StudyFile, StudyFolder
@@ -114,13 +115,30 @@ def nodes(draw: st.DrawFn, name: str = "n") -> NodeTrace:
     )
 
 
+@st.composite
+def lanes(draw: st.DrawFn) -> LaneTrace:
+    marks = sorted(draw(st.lists(anywhere, max_size=6)))
+    return LaneTrace(
+        mark_ns=np.array(marks, dtype=np.int64),
+        mark_cpu_ns=running([draw(steps_ns) for _ in marks])[1:],
+        mark_account=tuple(draw(st.sampled_from(["", "", *PHASES])) for _ in marks),
+    )
+
+
+@st.composite
+def nodes_with_lanes(draw: st.DrawFn) -> NodeTrace:
+    node = draw(nodes())
+    threads = st.lists(lanes(), max_size=4).map(tuple)
+    return replace(node, activities=tuple(a if a.foreign else replace(a, lanes=draw(threads)) for a in node.activities))
+
+
 def same(one: tuple[Books, Ledger], other: tuple[Books, Ledger]) -> bool:
     columns = zip(*((r.node, r.start_ns, r.component, r.account, r.energy_uj) for _, r in (one, other)), strict=True)
     return one[0] == other[0] and all(np.array_equal(a, b) for a, b in columns)
 
 
 @settings(max_examples=300, deadline=None)
-@given(nodes(), POLICIES)
+@given(nodes() | nodes_with_lanes(), POLICIES)
 def test_charges_of_every_interval_and_component_sum_to_its_energy(node: NodeTrace, policy: Policy) -> None:
     charges = allocate(node, policy)
     assert (charges.energy_uj > 0).all()
@@ -189,6 +207,86 @@ def test_what_was_settled_stays_when_readings_follow(node: NodeTrace, policy: Po
         for c, k in ((early, np.ones(len(early.interval), dtype=bool)), (late, kept))
     ]
     assert found[0] == found[1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(nodes_with_lanes(), POLICIES, st.none() | anywhere)
+def test_books_balance_whatever_lanes_do(node: NodeTrace, policy: Policy, seal: int | None) -> None:
+    node = replace(node, offset_ns=0)
+    books, ledger = close_books([node], policy=policy, seal_ns=seal)
+    assert books.residual_uj == 0
+    assert sum(c.metered_uj for c in books.components) == books.metered_uj == ledger.energy_uj.sum()
+    assert "" not in books.accounts
+
+
+@settings(max_examples=200, deadline=None)
+@given(nodes_with_lanes())
+def test_lanes_have_what_their_process_would_have_had(node: NodeTrace) -> None:
+    plain = replace(node, activities=tuple(replace(a, lanes=()) for a in node.activities))
+    by_cell = []
+    for found in (cut(node), cut(plain)):
+        assert (found.duration_us >= 0).all()
+        assert (found.own_us >= 0).all()
+        cells: dict[tuple[int, int], tuple[int, int]] = {}
+        rows = zip(
+            *(getattr(found, c).tolist() for c in ("activity", "interval", "duration_us", "own_us")), strict=True
+        )
+        for position, interval, duration_us, own_us in rows:
+            before = cells.get((position, interval), (0, 0))
+            cells[position, interval] = before[0] + duration_us, before[1] + own_us
+        by_cell.append(cells)
+    assert by_cell[0] == by_cell[1]
+
+
+def durations(node: NodeTrace) -> dict[tuple[int, str], int]:
+    found = cut(node)
+    sums: dict[tuple[int, str], int] = {}
+    rows = zip(found.interval.tolist(), found.account.tolist(), found.duration_us.tolist(), strict=True)
+    for interval, account, duration_us in rows:
+        key = interval, found.accounts[account]
+        sums[key] = sums.get(key, 0) + duration_us
+    return {key: duration_us for key, duration_us in sums.items() if duration_us}
+
+
+@settings(max_examples=200, deadline=None)
+@given(activities("p0", 6), lanes())
+def test_one_lane_is_as_the_same_marks_of_its_process(process: ActivityTrace, lane: LaneTrace) -> None:
+    t_ns = np.arange(6, dtype=np.int64) * 1_000 * MS
+    none = np.zeros(0, dtype=np.int64)
+    bare = replace(process, mark_ns=none, mark_cpu_ns=none, mark_account=(), mark_audit_ns=None)
+    marked = replace(
+        bare,
+        mark_ns=lane.mark_ns,
+        mark_cpu_ns=lane.mark_cpu_ns,
+        mark_account=tuple(a or process.base_account for a in lane.mark_account),
+    )
+    node = NodeTrace(node="n", t_ns=t_ns, cpu_slots=1.0, components=())
+    threaded = replace(node, activities=(replace(bare, lanes=(lane,)),))
+    assert durations(threaded) == durations(replace(node, activities=(marked,)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 4), st.lists(st.integers(0, 10**8), min_size=3, max_size=3), st.booleans())
+def test_energy_of_two_lanes_is_as_their_cpu_time(ratio: int, steps: list[int], shared: bool) -> None:
+    seconds = np.arange(4, dtype=np.int64) * 1_000 * MS
+    names = (PHASES[0], PHASES[2])
+    threads = tuple(
+        LaneTrace(mark_ns=seconds[[0, -1]], mark_cpu_ns=np.array([0, 600 * MS * part]), mark_account=(name, ""))
+        for name, part in zip(names, (ratio, 1), strict=True)
+    )
+    process = ActivityTrace(
+        key="p", begin_ns=0, base_account="study/s/search/sampler", tree_ns=seconds, own_ns=seconds, lanes=threads
+    )
+    component = ComponentTrace(name="cpu" if not shared else "gpu", energy_uj=running(steps))
+    process = replace(process, gpu_slots=1.0)
+    node = NodeTrace(
+        node="n", t_ns=seconds, cpu_slots=1.0, gpu_slots=1.0, components=(component,), activities=(process,)
+    )
+    charges = allocate(node)
+    paid = {name: int(charges.energy_uj[charges.account == charges.accounts.index(name)].sum()) for name in names}
+    assert sum(paid.values()) == sum(steps)
+    part = 1 if shared else ratio  # of a GPU nobody knows what each thread used
+    assert abs(paid[names[0]] - part * paid[names[1]]) <= 3 * (part + 1) + sum(steps) * 1e-5
 
 
 members = st.lists(

@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.accounting.allocate import Charges, Policy, allocate
 from auditor.accounting.segments import Int64
-from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, NodeTrace
+from auditor.accounting.trace import UNKNOWN, ActivityTrace, ComponentTrace, LaneTrace, NodeTrace
 
 J = 1_000_000
 S = 1_000_000_000
@@ -45,8 +45,9 @@ def activity(
     gpus: float = 0.0,
     rest: bool = False,
     marks: Sequence[tuple[float, float, str]] = (),
+    lanes: Sequence[Sequence[tuple[float, float, str]]] = (),
 ) -> ActivityTrace:
-    """An activity by its CPU seconds at each reading; marks are (time, own CPU seconds, account)."""
+    """An activity by its CPU seconds at each reading; marks are (time, own CPU seconds, account), also of its lanes."""
     return ActivityTrace(
         key=key,
         begin_ns=round(begin_s * S),
@@ -57,6 +58,16 @@ def activity(
         cpu_slots=cpus,
         gpu_slots=gpus,
         holds_rest=rest,
+        mark_ns=ns([t for t, _, _ in marks]),
+        mark_cpu_ns=ns([c for _, c, _ in marks]),
+        mark_account=tuple(a for _, _, a in marks),
+        lanes=tuple(lane(*of_lane) for of_lane in lanes),
+    )
+
+
+def lane(*marks: tuple[float, float, str]) -> LaneTrace:
+    """A lane by its marks: (time, CPU seconds of its thread, account)."""
+    return LaneTrace(
         mark_ns=ns([t for t, _, _ in marks]),
         mark_cpu_ns=ns([c for _, c, _ in marks]),
         mark_account=tuple(a for _, _, a in marks),

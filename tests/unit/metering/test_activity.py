@@ -1,5 +1,6 @@
 import os
 import resource
+import threading
 import time
 from pathlib import Path
 
@@ -147,6 +148,96 @@ def test_forgetting_withdraws_the_registration(tmp_path: Path, activity: Activit
     forget(activity)
     assert registrations() == {}
     assert isinstance(records(tmp_path)[-1], Closed)
+
+
+def lane_marks(folder: Path, number: int) -> list[Mark]:
+    return [r for r in records(folder) if isinstance(r, Mark) and r.w == number]
+
+
+def test_a_lane_is_a_stack_of_its_own(tmp_path: Path, activity: Activity) -> None:
+    first, second = activity.lane(), activity.lane()
+    assert (first.depth, first.account) == (0, "")
+    first.begin(TRAIN)
+    with second.working_for(VALIDATE):
+        second.begin(TRAIN)
+        assert (first.depth, second.depth, second.account) == (1, 2, TRAIN)
+    with first.working_for(VALIDATE):
+        pass
+    first.end()
+    first.end()
+    activity.begin(TRAIN)
+    assert [m.a for m in lane_marks(tmp_path, 1)] == [TRAIN, VALIDATE, TRAIN, ""]
+    assert [m.a for m in lane_marks(tmp_path, 2)] == [VALIDATE, TRAIN, ""]
+    assert [m.a for m in lane_marks(tmp_path, 0)] == [TRAIN]
+    assert activity.depth == 1
+
+
+def test_a_closed_lane_works_for_nothing(tmp_path: Path, activity: Activity) -> None:
+    lane = activity.lane()
+    lane.begin(TRAIN)
+    lane.begin(VALIDATE)
+    lane.close()
+    lane.close()
+    assert (lane.depth, lane.account) == (0, "")
+    assert [m.a for m in lane_marks(tmp_path, 1)] == [TRAIN, VALIDATE, ""]
+
+
+def test_threads_write_one_journal_in_order_of_time(tmp_path: Path, activity: Activity) -> None:
+    def work(number: int) -> None:
+        lane = activity.lane()
+        for trial in range(200):
+            with lane.working_for(f"study/u/trial/{trial}/{number + 1}/train"):
+                activity.audited(1)
+        lane.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        with activity.working_for(VALIDATE):
+            pass
+    for thread in threads:
+        thread.join()
+    written = [r for r in records(tmp_path) if isinstance(r, Mark)]
+    assert len(written) == 4 * 400 + 400
+    assert [m.t for m in written] == sorted(m.t for m in written)
+    for number in range(5):
+        used = [m.c for m in written if m.w == number]
+        assert len(used) == 400
+        assert used == sorted(used)
+
+
+def test_marks_of_a_lane_carry_the_cpu_time_of_its_thread(tmp_path: Path, activity: Activity) -> None:
+    def work() -> None:
+        lane = activity.lane()
+        with lane.working_for(TRAIN):
+            until = time.thread_time() + 0.1
+            while time.thread_time() < until:
+                pass
+
+    began = time.thread_time()
+    while time.thread_time() < began + 0.05:
+        pass
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    first, last = lane_marks(tmp_path, 1)
+    assert first.c < 0.05e9
+    assert 0.1e9 <= last.c - first.c < 0.15e9
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_a_thread_writes_goes_on(tmp_path: Path, activity: Activity) -> None:
+    lane = activity.lane()
+    with activity._lock:
+        pid = os.fork()
+        if pid == 0:
+            stack = threading.Thread(target=lambda: (lane.begin(TRAIN), activity.lane().begin(TRAIN), forget(activity)))
+            stack.start()
+            stack.join(timeout=10)
+            os._exit(int(stack.is_alive()))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert records(tmp_path) == []
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
