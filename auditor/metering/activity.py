@@ -16,9 +16,16 @@ from pathlib import Path
 from auditor.domain.accounts import audit_account, parse_account
 from auditor.domain.errors import JournalError
 from auditor.metering.journal import JournalWriter
-from auditor.metering.processes import boot_id, pid_namespace, process_stat, started_monotonic_ns
-from auditor.metering.records import Closed, Fault, Header, Mark, Record
-from auditor.metering.runtime import Registration, register
+from auditor.metering.processes import (
+    boot_id,
+    cpu_clock_ns,
+    pid_namespace,
+    process_stat,
+    start_ticks,
+    started_monotonic_ns,
+)
+from auditor.metering.records import Closed, Fault, Header, Mark, Record, process_key
+from auditor.metering.runtime import Registration, register, registrations
 from auditor.metering.slots import visible_gpus
 from auditor.metering.stack import Lane, Stack
 
@@ -34,9 +41,10 @@ def make_header(
     holds_rest: bool = False,
     driver: bool = False,
     session: int = 0,
+    pid: int | None = None,
 ) -> Header:
-    """The header of a journal this process writes."""
-    stat = process_stat(os.getpid())
+    """The header of a journal that this process writes, for itself or for another process of this node."""
+    stat = process_stat(pid or os.getpid())
     start = stat.start if stat else 0
     return Header(
         role=role,
@@ -44,12 +52,12 @@ def make_header(
         node=node_name(),
         boot=boot_id(),
         pidns=pid_namespace(),
-        pid=os.getpid(),
+        pid=pid or os.getpid(),
         start=start,
         wall_ns=time.time_ns(),
         mono_ns=time.monotonic_ns(),
         started_ns=started_monotonic_ns(start),
-        cpu_ns=time.process_time_ns(),
+        cpu_ns=cpu_clock_ns(pid) or 0 if pid else time.process_time_ns(),
         account=account,
         cpu_slots=cpu_slots,
         gpu_slots=gpu_slots,
@@ -121,6 +129,8 @@ class Activity(Stack):
         holds_rest: Whether slots nobody reserves are charged to this process.
         driver: Whether the study counts as running while this process lives.
         session: Of a driver: how many the study has had with it.
+        pid: Another process of this node and user, which does not know of the study: its marks are written here, with
+            its CPU time. ``None``: this process.
 
     Attributes:
         header: The first record of its journal.
@@ -130,7 +140,8 @@ class Activity(Stack):
     was forked from the process is no activity: what it does with its copy is written nowhere.
 
     Raises:
-        JournalError: this process has one open, or the journal can't be written.
+        JournalError: this process has one open, there is no such other process or it is registered already, or the
+            journal can't be written.
     """
 
     def __init__(
@@ -145,14 +156,20 @@ class Activity(Stack):
         holds_rest: bool = False,
         driver: bool = False,
         session: int = 0,
+        pid: int | None = None,
     ) -> None:
+        self._maker = os.getpid()
+        self._for_maker = pid is None or pid == self._maker
         with _here.lock:
-            if (other := Activity.current()) is not None:
+            if pid is not None and not self._for_maker:
+                _look_for(pid)
+            elif (other := Activity.current()) is not None:
                 raise JournalError(
                     f"process {other.header.key} works for {other.header.account} already: "
                     "forget that activity before opening another"
                 )
-            gpus = visible_gpus(gpu_slots) if gpus is None else dict(gpus)
+            if gpus is None:  # another's environment can't be seen
+                gpus = visible_gpus(gpu_slots) if self._for_maker else {}
             self.header: Header = make_header(
                 "marks",
                 study,
@@ -163,11 +180,13 @@ class Activity(Stack):
                 holds_rest=holds_rest,
                 driver=driver,
                 session=session,
+                pid=pid,
             )
             super().__init__()
             self._lock = threading.RLock()
             self._lanes = count(1)
             self._audit_ns = 0
+            self._cpu_ns = self.header.cpu_ns
             self._faults: set[tuple[str, str]] = set()
             self._writer = open_journal(folder, self.header)
             self.registration = register(
@@ -185,7 +204,8 @@ class Activity(Stack):
                     holds_rest=holds_rest,
                 )
             )
-            _here.activity = self
+            if self._for_maker:
+                _here.activity = self
 
     @staticmethod
     def current() -> Activity | None:
@@ -196,10 +216,16 @@ class Activity(Stack):
     @property
     def is_own(self) -> bool:
         """Whether this is the process that made it, and not a child forked from it."""
-        return os.getpid() == self.header.pid
+        return os.getpid() == self._maker
 
     def lane(self) -> Lane:
-        """A lane for the thread that works with it: what the thread works for is marked beside the other threads."""
+        """A lane for the thread that works with it: what the thread works for is marked beside the other threads.
+
+        Raises:
+            JournalError: the activity is that of another process, whose threads are not here.
+        """
+        if not self._for_maker:
+            raise JournalError(f"process {self.header.key} is another: only its own threads can have lanes")
         number = next(self._lanes)
         return Lane(lambda account: self._mark_lane(number, account))
 
@@ -210,7 +236,7 @@ class Activity(Stack):
 
     def audited(self, cpu_ns: int) -> None:
         """CPU time of this process since its last mark that the auditor itself took; it pays for it."""
-        if self.is_own:
+        if self.is_own and self._for_maker:
             with self._lock:
                 self._audit_ns += cpu_ns
 
@@ -251,7 +277,11 @@ class Activity(Stack):
 
     def _process_mark(self, t_ns: int) -> Mark:
         account = self._stack[-1] if self._stack else self.header.account
-        return Mark(t=t_ns, c=time.process_time_ns(), a=account, o=self._audit_ns)
+        if self._for_maker:
+            self._cpu_ns = time.process_time_ns()
+        elif start_ticks(self.header.pid) == self.header.start:  # else it ended, and used no more
+            self._cpu_ns = cpu_clock_ns(self.header.pid) or self._cpu_ns
+        return Mark(t=t_ns, c=self._cpu_ns, a=account, o=self._audit_ns)
 
     def _mark_lane(self, number: int, account: str) -> None:
         self._write(lambda t_ns: Mark(t=t_ns, c=time.thread_time_ns(), a=account, w=number))
@@ -264,8 +294,23 @@ class Activity(Stack):
             written = record(time.monotonic_ns())
             with suppress(JournalError):  # kept for the next time
                 self._writer.append_or_keep(written)
-            if isinstance(written, Mark) and not written.w:
+            if isinstance(written, Mark) and not written.w and self._for_maker:
                 self._audit_ns = time.process_time_ns() - written.c
+
+
+def _look_for(pid: int) -> None:
+    """Whether another process may be registered by this one.
+
+    Raises:
+        JournalError: it may not.
+    """
+    start, owner = start_ticks(pid), None
+    with suppress(OSError):  # it may end meanwhile
+        owner = Path(f"/proc/{pid}").stat().st_uid
+    if start is None or owner != os.getuid():
+        raise JournalError(f"no process {pid} of this user lives on this node")
+    if (known := registrations().get(process_key(pid, start))) is not None:
+        raise JournalError(f"process {pid} is registered already: it works for {known.account}")
 
 
 def forget(activity: Activity) -> None:

@@ -488,6 +488,46 @@ def test_threads_pay_for_what_each_of_them_used(tmp_path: Path) -> None:
     assert ram[0] + ram[1] == pytest.approx(RAM_W * 4e6, rel=0.1)
 
 
+UNAWARE = """
+import sys, time
+for line in sys.stdin:
+    until = time.process_time() + float(line)
+    while time.process_time() < until:
+        pass
+    print(flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_knows_nothing_is_booked_by_another(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path / "s", "u")
+    mine = driver(folder, "u")
+    reader = StudyReader(folder)
+    start(AgentHandle(["replay"], 0.2, {"cpu": 0.0}), reader)
+    trials = [f"study/u/trial/{number}/1/train" for number in (0, 1)]
+    command = [sys.executable, "-c", UNAWARE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        theirs = Activity(folder.journals, "u", "study/u/search/orchestration", pid=child.pid)
+        for account, seconds in zip(trials, (1.5, 0.5), strict=True):
+            with theirs.working_for(account):
+                assert child.stdin is not None
+                print(seconds, file=child.stdin, flush=True)
+                line(child)
+        before = readings(reader)
+        wait(lambda: readings(reader) > before)
+        forget(theirs)
+        child.stdin.close()
+    record = seal(mine, reader)
+    books = read_study(folder.path, Policy.DIRECT)[0].books
+    forget(mine)
+    assert books.residual_uj == 0
+    assert [f.code for f in (*record.findings, *record.books.findings) if f.code != "unexplained-energy"] == []
+    used = [books.account_cpu_s[account] for account in trials]
+    assert used == [pytest.approx(1.5, rel=0.1), pytest.approx(0.5, rel=0.1)]
+    paid = [books.accounts[account] for account in trials]
+    assert paid[0] / paid[1] == pytest.approx(3, rel=0.3)
+
+
 @pytest.mark.slow
 def test_a_runtime_folder_that_is_cleaned_away_ends_no_reading(tmp_path: Path, runtime_dir: Path) -> None:
     folder = study_folder(tmp_path / "s", "u")

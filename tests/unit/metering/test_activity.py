@@ -1,7 +1,10 @@
 import os
 import resource
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -332,3 +335,86 @@ def test_journals_are_named_after_their_process(tmp_path: Path) -> None:
     header = make_header("search", "u")
     assert journal_path(tmp_path, header).name == f"search-{node_name()}-{header.key}.jsonl"
     assert "/" not in node_name()
+
+
+SPIN = "import sys\nprint(flush=True)\nwhile True: pass"
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, busy all the time."""
+    with subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+class TestAnotherProcess:
+    def test_its_marks_carry_its_cpu_time(self, tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+        began_ns = time.process_time_ns()
+        theirs = Activity(tmp_path, "u", BASE, cpu_slots=1.0, gpu_slots=0.5, pid=child.pid)
+        assert (theirs.header.pid, theirs.header.cpu_slots, theirs.header.gpus) == (child.pid, 1.0, {})
+        assert theirs.is_own
+        theirs.audited(10**9)  # the work of this process is not its own
+        with theirs.working_for(TRAIN):
+            time.sleep(0.3)
+        first, last = (record for record in records(tmp_path) if isinstance(record, Mark))
+        assert (first.a, last.a) == (TRAIN, BASE)
+        assert theirs.header.cpu_ns <= first.c
+        assert 0.1e9 < last.c - first.c < 0.6e9
+        assert (first.o, last.o) == (0, 0)
+        assert time.process_time_ns() - began_ns < 0.2e9
+        forget(theirs)
+
+    def test_it_is_registered_beside_this_one(self, tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+        theirs = Activity(tmp_path, "u", TRAIN, cpu_slots=1.0, pid=child.pid)
+        assert Activity.current() is None
+        mine = Activity(tmp_path, "u", BASE)
+        assert Activity.current() is mine
+        known = registrations()
+        assert known.keys() == {theirs.header.key, mine.header.key}
+        their = known[theirs.header.key]
+        assert (their.pid, their.account, their.cpu_slots) == (child.pid, TRAIN, 1.0)
+        assert is_alive(their)
+        forget(theirs)
+        assert registrations().keys() == {mine.header.key}
+        assert Activity.current() is mine
+
+    def test_it_may_be_registered_once(self, tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+        for _ in range(2):
+            theirs = Activity(tmp_path, "u", TRAIN, pid=child.pid)
+            with pytest.raises(JournalError, match=f"process {child.pid} is registered already: it works for {TRAIN}"):
+                Activity(tmp_path, "u", BASE, pid=child.pid)
+            forget(theirs)
+        assert len(list(tmp_path.glob("*.jsonl"))) == 2
+
+    def test_one_that_does_not_live_is_refused(self, tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        for pid in (child.pid, 4_194_000):
+            with pytest.raises(JournalError, match=f"no process {pid} of this user lives on this node"):
+                Activity(tmp_path, "u", TRAIN, pid=pid)
+        assert list(tmp_path.iterdir()) == []
+        assert registrations() == {}
+
+    def test_after_its_death_it_used_no_more(self, tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+        theirs = Activity(tmp_path, "u", BASE, pid=child.pid)
+        time.sleep(0.1)
+        theirs.begin(TRAIN)
+        child.kill()
+        child.wait()
+        theirs.end()
+        forget(theirs)
+        first, last = (record for record in records(tmp_path) if isinstance(record, Mark))
+        assert theirs.header.cpu_ns < first.c == last.c
+
+    def test_its_threads_have_no_lane_here(self, tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+        theirs = Activity(tmp_path, "u", BASE, pid=child.pid)
+        with pytest.raises(JournalError, match="only its own threads can have lanes"):
+            theirs.lane()
+        forget(theirs)
+
+    def test_the_own_id_is_this_process(self, tmp_path: Path) -> None:
+        mine = Activity(tmp_path, "u", BASE, pid=os.getpid())
+        assert Activity.current() is mine
