@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from auditor.metering.closing import read_study as open_study
     from auditor.training.audit import Audit, audit
     from auditor.training.callback import AuditCallback
+    from auditor.training.optuna import OptunaCallback
     from auditor.training.space import LightningSpace
+    from auditor.training.trials import TrialBooks
 
 _PUBLIC = {
     "Audit": ("auditor.training.audit", "Audit"),
@@ -22,7 +24,9 @@ _PUBLIC = {
     "AuditorError": ("auditor.domain.errors", "AuditorError"),
     "InputError": ("auditor.domain.errors", "InputError"),
     "LightningSpace": ("auditor.training.space", "LightningSpace"),
+    "OptunaCallback": ("auditor.training.optuna", "OptunaCallback"),
     "StudyRecord": ("auditor.domain.study", "StudyRecord"),
+    "TrialBooks": ("auditor.training.trials", "TrialBooks"),
     "audit": ("auditor.training.audit", "audit"),
     "open_study": ("auditor.metering.closing", "read_study"),
 }
@@ -33,7 +37,9 @@ __all__ = [
     "AuditorError",
     "InputError",
     "LightningSpace",
+    "OptunaCallback",
     "StudyRecord",
+    "TrialBooks",
     "audit",
     "open_study",
 ]

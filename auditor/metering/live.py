@@ -29,6 +29,7 @@ class LiveBooks:
         self._reader = StudyReader(folder)
         self._uj: dict[tuple[str, str], int] = {}
         self._last: dict[int, int] = {}
+        self._power_w = 0.0
 
     @property
     def metered(self) -> bool:
@@ -41,8 +42,14 @@ class LiveBooks:
         last = self._reader.last_reading
         return None if last is None else last.t
 
+    @property
+    def power_w(self) -> float:
+        """Power of the study itself over what was added up last."""
+        return self._power_w
+
     def refresh(self) -> None:
         """Add up what was read since the last call."""
+        before_ns, before_uj = self.t_ns, sum(self.study_uj().values())
         reader = self._reader
         reader.refresh()
         kept = reader.parts()
@@ -63,6 +70,8 @@ class LiveBooks:
                 self._uj[key] = self._uj.get(key, 0) + int(sums[account, component])
         _forget(readings, marks)
         self._last = {part.header.mono_ns: part.readings[-1].t for part in readings if part.readings}
+        if before_ns is not None and self.t_ns is not None and self.t_ns > before_ns:
+            self._power_w = (sum(self.study_uj().values()) - before_uj) * 1e3 / (self.t_ns - before_ns)
 
     def study_uj(self) -> dict[str, int]:
         """Microjoules of the study itself by kind of component; nothing of other people's, idle or unexplained."""

@@ -21,25 +21,10 @@ from auditor.metering.records import RunRecord
 from auditor.metering.slots import gpus_held
 from auditor.tracking.attached import Attached, attached_run
 from auditor.tracking.projection import energy_of_search
-from auditor.training.recording import Booked, Recording, book_here
+from auditor.training.recording import Booked, Place, Recording, book_here
 from auditor.training.summary import summary
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the books of a training lie, as another process of it needs to know.
-
-    Attributes:
-        folder: The study folder.
-        uuid: Identity of the study.
-        account: Account of the run, without a phase.
-    """
-
-    folder: str
-    uuid: str
-    account: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,9 @@ from auditor.metering.folder import StudyFolder
 from auditor.metering.runtime import AgentHandle
 from auditor.metering.slots import cpu_slots, gpus_held
 from auditor.reporting.figures import energy
-from auditor.training.audit import Audit, Place, Spent
+from auditor.training.audit import Audit, Spent
 from auditor.training.phases import PhaseCallback, hook
-from auditor.training.recording import Booked, booked_here, checked_folder, checked_name
+from auditor.training.recording import Booked, Place, booked_here, checked_folder, checked_name
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

@@ -6,6 +6,7 @@ Nothing here raises into the work that is audited: what fails in the auditor is 
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import logging
 import os
@@ -61,6 +62,21 @@ class Marks(Protocol):
 
     def end(self, depth: int | None = None) -> None:
         """Go back to the account before, or down to a depth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the books of a study lie, as another process of it needs to know.
+
+    Attributes:
+        folder: The study folder.
+        uuid: Identity of the study.
+        account: Account that the process works for where no mark says otherwise.
+    """
+
+    folder: str
+    uuid: str
+    account: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +157,7 @@ class Recording:
         self._activity: Activity | None = None
         self._live: LiveBooks | None = None
         self._log: JournalWriter | None = None
+        self._lock = threading.RLock()
         self._agent = AgentHandle(self._meters, interval_s)
         with self.guarded("starting the node agent"):
             self._agent.ensure()  # it takes a moment: what comes before the work is not lost for it
@@ -233,6 +250,7 @@ class Recording:
             self._agent.ensure()
             nudge_agent()  # where one runs already its next reading may be a second away
         self._agent.keep()
+        atexit.register(self.stop)
         for where, message in self.faults.items():  # before there was a journal to take them
             self._activity.fault(where, message)
 
@@ -240,15 +258,21 @@ class Recording:
         """Write down what the study did, in a journal of its own beside the marks."""
         if self.folder is None or self._activity is None or not self._activity.is_own:
             return
-        if self._log is None:
-            self._log = open_journal(self.folder.journals, make_header("search", self._uuid))
-        self._log.append_or_keep(*records)
+        with self._lock:
+            if self._log is None:
+                self._log = open_journal(self.folder.journals, make_header("search", self._uuid))
+            self._log.append_or_keep(*records)
+
+    def stop(self) -> None:
+        """End the session; done at the end of the program where nobody did before."""
+        raise NotImplementedError
 
     def _close(self) -> None:
         """End the session: the last reading, the seal, and the statement. May be called twice; raises nothing."""
         activity, folder = self._activity, self.folder
         if activity is None or folder is None:
             return
+        atexit.unregister(self.stop)
         with self.guarded("the last reading"):
             activity.end(0)
             self._seal(activity, time.monotonic_ns())

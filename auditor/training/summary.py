@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.domain.accounts import parse_account
+from auditor.domain.study import TrialState
 from auditor.reporting.figures import duration, energy, flop, percent, watt_hours
 from auditor.reporting.names import plain
 
@@ -32,6 +33,7 @@ def summary(
         first = f"audit · {name}: energy not known: {_why(statement)}"
     else:
         parts = [f"{energy(energy_j)} ({watt_hours(energy_j)}) in {duration(figures.get('wall_s'))}"]
+        parts += [trials] if (trials := _trials(statement)) else []
         parts += [shares] if (shares := _phases(statement)) else []
         parts += [flop(figures["flops"])] if "flops" in figures else []
         parts += [f"of it {energy(carried_j)} in earlier sessions"] if carried_j else []
@@ -41,13 +43,22 @@ def summary(
     return f"{plain(first)}\n  {plain(second)}\n  {plain(third)}"
 
 
+def _trials(statement: Mapping[str, Any]) -> str:
+    """How the trials of a search ended: ``24 trials (20 complete, 3 pruned, 1 failed)``."""
+    counts = statement["trials"]
+    if not counts["total"]:
+        return ""
+    states = [f"{counts[state.value]} {state.value}" for state in TrialState if counts[state.value]]
+    return f"{counts['total']} {'trial' if counts['total'] == 1 else 'trials'} ({', '.join(states)})"
+
+
 def _phases(statement: Mapping[str, Any]) -> str:
-    """Where the energy went, largest first: ``train 81.0 %, validate 15.2 %``."""
+    """Where the energy went, largest first: ``train 81.0 %, validate 15.2 %``, or ``trial 92.0 %, sampler 4.1 %``."""
     sums: dict[str, int] = {}
     for text, energy_uj in statement["energy"]["accounts"].items():
         account = parse_account(text)
-        if account.owner == "study" and account.kind in {"training", "audit"}:
-            phase = "audit" if account.kind == "audit" else account.phase or "other"
+        if account.owner == "study":
+            phase = {"training": account.phase or "other", "search": account.subject}.get(account.kind, account.kind)
             sums[phase] = sums.get(phase, 0) + energy_uj
     total = sum(sums.values())
     ranked = sorted(sums.items(), key=lambda item: -item[1])

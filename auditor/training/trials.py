@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ from typing import Any
 from auditor.domain.accounts import search_account, trial_account
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import TrialState
-from auditor.metering.activity import Activity
+from auditor.metering.activity import Activity, forget
+from auditor.metering.folder import StudyFolder
+from auditor.metering.live import LiveBooks
 from auditor.metering.records import AttemptRecord, OutcomeRecord
 from auditor.metering.runtime import nudge_agent
 from auditor.metering.slots import gpus_held
 from auditor.metering.stack import Stack
-from auditor.training.recording import Booked, Recording, book_here
+from auditor.tracking.projection import energy_of_search
+from auditor.training.recording import Booked, Marks, Place, Recording, book_here
 from auditor.training.summary import summary
 
+_FIRST_READING_S = 2.0
+_IDLE_S = 5.0
 _WAIT_S = 0.3
 _WORTH_WAITING_S = 3.0
 """A trial that took so long waits some hundredths of a second for the reading at its end."""
@@ -31,7 +37,7 @@ class _Open:
     """A trial that runs."""
 
     begin_ns: int
-    marks: Stack
+    marks: Marks
     depth: int
     params: Mapping[str, Any]
     flops: int | None = None
@@ -82,6 +88,8 @@ class TrialBooks(Recording):
     ) -> None:
         study = {"kind": "search", "space": None, "sampler": sampler or None, "metric": metric or None}
         self._gpus = gpus
+        self._holds = True
+        self._timer: threading.Timer | None = None
         self._trials: dict[int, _Open] = {}
         self._lanes: dict[int, Stack] = {}
         self._others: dict[int, Activity] = {}
@@ -101,6 +109,7 @@ class TrialBooks(Recording):
         """
         if self.activity is not None:
             return
+        self._holds = holds
         with self.guarded("opening the books"):
             self._open(
                 lambda: search_account(self.name, "orchestration"),
@@ -108,10 +117,42 @@ class TrialBooks(Recording):
                 share=float(holds),
             )
 
+    def wait_for_meter(self) -> None:
+        """Wait a moment for the first reading, so that the first trial is metered from its begin."""
+        with self.guarded("the first reading"):
+            until_s = time.monotonic() + _FIRST_READING_S
+            while self._live is not None and self._live.t_ns is None and time.monotonic() < until_s:
+                time.sleep(0.01)
+                self._live.refresh()
+
     def stop(self) -> None:
         """End the search, close its books, write the report, and say in three lines what it cost."""
+        with self._lock:
+            self._stop()
+
+    def stop_when_idle(self) -> None:
+        """Stop where no trial begins in a while; one that begins later begins another session."""
+        with self._lock:
+            self._forget_timer()
+            if not self._trials and self.activity is not None:
+                self._timer = threading.Timer(_IDLE_S, self._stop_if_idle)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _stop_if_idle(self) -> None:
+        with self._lock:
+            if not self._trials:
+                self._stop()
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _stop(self) -> None:
         if self.activity is None or not self.is_own:
             return
+        self._forget_timer()
         for number in list(self._trials):
             self.end_trial(number, TrialState.FAILED, error="the search ended before it did")
         for pid in list(self._others):
@@ -122,20 +163,21 @@ class TrialBooks(Recording):
             if self.closed is not None and self.folder is not None:
                 print(summary(self.closed.statement, self.figures(), self.folder.path), flush=True)  # noqa: T201
 
-    def begin_trial(self, number: int, params: Mapping[str, Any] | None = None, *, pid: int | None = None) -> None:
-        """A trial begins in this thread, or in another process of this machine that :meth:`attach` named."""
-        with self.guarded("the begin of a trial"):
-            marks = self._lane() if pid is None else self._others.get(pid)
+    def begin_trial(self, number: int, params: Mapping[str, Any] | None = None, *, worker: Marks | None = None) -> None:
+        """A trial begins in this thread, or in another process that :meth:`attach` made known."""
+        with self.guarded("the begin of a trial"), self._lock:
+            self._forget_timer()
+            self.start(holds=self._holds)
+            marks = self._lane() if worker is None else worker
             if marks is None:
                 return
             begin_ns = time.monotonic_ns()
             account = trial_account(self.name, number, 1)
             trial = _Open(begin_ns=begin_ns, marks=marks, depth=marks.depth, params=dict(params or {}))
-            with self._lock:
-                self._trials[number] = trial
+            self._trials[number] = trial
             self._record(AttemptRecord(t=begin_ns, trial=number, attempt=1, params=dict(trial.params)))
             marks.begin(account)
-            if pid is None:
+            if worker is None:
                 book_here(Booked(marks=marks, account=account, count=self._counter(number)))
 
     def end_trial(
@@ -153,7 +195,7 @@ class TrialBooks(Recording):
                 trial = self._trials.pop(number, None)
             if trial is None:
                 return
-            if not isinstance(trial.marks, Activity):
+            if trial.marks is self._lanes.get(threading.get_ident()):
                 book_here(None)
             trial.marks.end(trial.depth)
             self._record(
@@ -185,4 +227,102 @@ class TrialBooks(Recording):
             with self.guarded("the sampler's mark"):
                 if lane is not None:
                     lane.end(depth)
-'''
+
+    def attach(self, pid: int, *, cpu_slots: float, gpus: Mapping[str, float] | None = None) -> Marks | None:
+        """Book another process of this machine, whose trials are begun with what this returns; ``None`` on failure.
+
+        Args:
+            pid: Its process id.
+            cpu_slots: CPU slots it holds.
+            gpus: Share it holds of each GPU, by UUID.
+        """
+        with self.guarded("a worker"):
+            if pid not in self._others and (place := self.place) is not None:
+                self._others[pid] = booked_process(place, pid, cpu_slots=cpu_slots, gpus=gpus or {})
+        return self._others.get(pid)
+
+    def release(self, pid: int) -> None:
+        """Book another process no more: what it does from now on is not this study's."""
+        with self.guarded("a worker"):
+            if (activity := self._others.pop(pid, None)) is not None:
+                forget(activity)
+
+    @property
+    def place(self) -> Place | None:
+        """Where other processes of this search are booked; ``None`` while nothing is open."""
+        if self.folder is None or self.activity is None:
+            return None
+        account = search_account(self.name, "orchestration")
+        return Place(folder=str(self.folder.path), uuid=self.uuid, account=account)
+
+    def trial_energy(self, number: int) -> TrialEnergy:
+        """What a trial that is about to end used.
+
+        One that took seconds waits for a reading; a shorter one would be slowed by it, and what it used since the last
+        reading is estimated. With several trials at once in one process either is provisional: the statement, which
+        knows how much each thread computed, has the last word.
+        """
+        found = TrialEnergy(energy_j=None, basis="unknown")
+        with self.guarded("the energy of a trial"), self._lock:
+            trial, live = self._trials.get(number), self._live
+            if trial is not None and live is not None:
+                found = self._energy_of(number, trial, live)
+        return found
+
+    def figures(self) -> dict[str, float]:
+        """``energy_j``, ``energy_cpu_j`` and the like, and ``wall_s``; a figure that is not known is not there."""
+        with self._lock:
+            by_kind = energy_of_search(self.closed.ledger) if self.closed is not None else self.energy_uj()
+        figures = {"energy_j": uj_to_j(sum(by_kind.values()))} if by_kind else {}
+        figures |= {f"energy_{kind}_j": uj_to_j(uj) for kind, uj in by_kind.items()}
+        if self.closed is not None and (wall_s := self.closed.statement["compute"]["wall_s"]) is not None:
+            figures["wall_s"] = wall_s
+        return figures
+
+    def _energy_of(self, number: int, trial: _Open, live: LiveBooks) -> TrialEnergy:
+        now_ns = time.monotonic_ns()
+        live.refresh()
+        if now_ns - trial.begin_ns >= _WORTH_WAITING_S * NS_PER_S or not live.metered:
+            nudge_agent()
+            while (live.t_ns or 0) < now_ns and time.monotonic_ns() < now_ns + _WAIT_S * NS_PER_S:
+                time.sleep(0.005)
+                live.refresh()
+        if not live.metered or live.t_ns is None:
+            return TrialEnergy(energy_j=None, basis="unknown")
+        energy_j = uj_to_j(live.trial_uj(number))
+        if live.t_ns >= now_ns:
+            return TrialEnergy(energy_j=energy_j, basis="metered")
+        since_s = (now_ns - max(live.t_ns, trial.begin_ns)) / NS_PER_S
+        return TrialEnergy(energy_j=energy_j + live.power_w * since_s / len(self._trials), basis="estimated")
+
+    def _lane(self) -> Stack | None:
+        """The lane of this thread."""
+        activity, thread = self.activity, threading.get_ident()
+        if activity is not None and thread not in self._lanes:
+            self._lanes[thread] = activity.lane()
+        return self._lanes.get(thread)
+
+    def _counter(self, number: int) -> Callable[[int | None, Iterable[str]], None]:
+        def count(flops: int | None, uncounted_ops: Iterable[str]) -> None:
+            if (trial := self._trials.get(number)) is not None:
+                trial.flops = flops if trial.flops is None or flops is None else trial.flops + flops
+                trial.uncounted = tuple(sorted({*trial.uncounted, *uncounted_ops}))
+
+        return count
+
+
+def booked_process(place: Place, pid: int, *, cpu_slots: float, gpus: Mapping[str, float]) -> Activity:
+    """Marks of another process of this machine, for a study that lies somewhere.
+
+    Raises:
+        JournalError: there is no such process of this user, or it is on somebody's books already.
+    """
+    return Activity(
+        StudyFolder(Path(place.folder)).journals,
+        place.uuid,
+        place.account,
+        cpu_slots=cpu_slots,
+        gpu_slots=float(sum(gpus.values())),
+        gpus=gpus,
+        pid=pid,
+    )

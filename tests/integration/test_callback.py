@@ -256,7 +256,9 @@ class TestWaysToTrain:
     def test_the_cpu_time_of_data_loader_workers_counts(self, context: str) -> None:
         from busy_data import BusyData
 
-        loader = DataLoader(BusyData(16, 0.05), 4, num_workers=2, multiprocessing_context=context, persistent_workers=True)
+        loader = DataLoader(
+            BusyData(16, 0.05), 4, num_workers=2, multiprocessing_context=context, persistent_workers=True
+        )
         plain = DataLoader(BusyData(4, 0.0), 4)
         trainer(AuditCallback(**FAST), max_epochs=2).fit(Net(), loader, plain)
         found = statement(Path("auditor-runs/Net"))

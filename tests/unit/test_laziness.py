@@ -14,7 +14,9 @@ PUBLIC = [
     "AuditorError",
     "InputError",
     "LightningSpace",
+    "OptunaCallback",
     "StudyRecord",
+    "TrialBooks",
     "audit",
     "open_study",
 ]
