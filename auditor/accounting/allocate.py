@@ -175,7 +175,9 @@ class _Allocation:
     ) -> tuple[Int64, Int64, Int64]:
         """Interval, account and share of each segment and then of others, split by slot-time.
 
-        With ``leases_first`` what nobody reserved counts only where nobody reserved anything.
+        First by process and then over the accounts of each, so that every study on a machine comes to the same figure
+        for a process, whoever's it is. With ``leases_first`` what nobody reserved counts only where nobody reserved
+        anything.
         """
         holder, idle = slots.holder, slots.idle
         if leases_first:
@@ -183,14 +185,30 @@ class _Allocation:
             holder, idle = np.where(leased[:, None], 0, holder), np.where(leased, 0, idle)
         # someone must take it where no slot-time exists at all (two readings at one instant)
         nobody = (slots.reserved + holder.sum(axis=1) + idle == 0).astype(np.int64)
-        group = np.concatenate([self._segments.interval, *([self._intervals] * (len(slots.holders) + 1))])
-        weight = np.concatenate([slots.segment, *holder.T, idle + nobody])
+        cells, cell = self._cells()
+        activities = len(self._trace.activities)
+        reserved = np.zeros(len(cells), dtype=np.int64)
+        np.add.at(reserved, cell, slots.segment)
         everywhere = np.ones(len(energy), dtype=np.int64)
-        payers = [self._index[self._trace.activities[h].base_account] for h in slots.holders]
-        account = np.concatenate(
-            [self._segments.account, *(payer * everywhere for payer in payers), self._idle * everywhere]
+        rest = len(slots.holders) + 1
+        shares = apportion(
+            energy,
+            np.concatenate([cells // max(activities, 1), *([self._intervals] * rest)]),
+            np.concatenate([reserved, *holder.T, idle + nobody]),
+            np.concatenate([cells % max(activities, 1), *((activities + n) * everywhere for n in range(rest))]),
         )
-        return group, account, apportion(energy, group, weight, account)
+        payers = [self._index[self._trace.activities[h].base_account] for h in slots.holders]
+        segments = self._segments
+        return (
+            np.concatenate([segments.interval, *([self._intervals] * rest)]),
+            np.concatenate([segments.account, *(p * everywhere for p in payers), self._idle * everywhere]),
+            np.concatenate(
+                [
+                    apportion(shares[: len(cells)], cell, slots.segment, segments.account),
+                    shares[len(cells) :],
+                ]
+            ),
+        )
 
     def _by_lease(
         self, number: int, component: ComponentTrace, energy: Int64, slots: Reservations, usage: UsageRows | None
@@ -215,7 +233,10 @@ class _Allocation:
             self._shared_by_lease[component.name] = shared
 
     def _by_usage(self, number: int, component: ComponentTrace, energy: Int64, usage: UsageRows) -> None:
-        """Split by usage; where nobody used anything it is unexplained."""
+        """Split by usage; where nobody used anything it is unexplained.
+
+        The agent, which serves several studies, counts among the others first: each study then bears its part of it.
+        """
         intervals, activities = len(energy), len(self._trace.activities)
         unknown = (usage.used() + usage.others == 0).astype(np.int64)
         group = np.concatenate([usage.interval, self._intervals, self._intervals])
@@ -223,9 +244,14 @@ class _Allocation:
         rank = np.concatenate([usage.activity, np.repeat([activities, activities + 1], intervals)])
         shares = apportion(energy, group, weight, rank)
         rows = len(usage.interval)
-        self._dynamic.add(number, self._intervals, self._foreign, shares[rows : rows + intervals])
+        rest = shares[rows : rows + intervals]
+        agents = _part_of(rest, usage.agent, usage.whole)
+        self._dynamic.add(number, self._intervals, self._foreign, rest - agents)
         self._dynamic.add(number, self._intervals, self._unexplained, shares[rows + intervals :])
         self._over_phases(number, component, usage, shares[:rows])
+        for agent in self._trace.activities:
+            if agent.key == self._trace.agent:
+                self._dynamic.add(number, self._intervals, self._index[agent.base_account], agents)
 
     def _cells(self) -> tuple[Int64, Int64]:
         """What activities did in an interval: all such cells in order of interval and activity, and each segment's."""
@@ -276,3 +302,12 @@ class _Allocation:
             np.add.at(any_weight, cell, weighed)
             weight = np.where(any_weight[cell] > 0, weighed, weight)
         return apportion(totals, cell, weight, segments.account)
+
+
+def _part_of(total: Int64, part: Int64, whole: Int64) -> Int64:
+    """``total * part / whole`` rounded down, in Python integers where that could pass 2**63; 0 where is no whole."""
+    if int(total.max(initial=0)) * int(part.max(initial=0)) > 2**63 - 1:
+        return np.array(
+            [t * p // max(w, 1) for t, p, w in zip(*map(np.ndarray.tolist, (total, part, whole)), strict=True)]
+        )
+    return total * part // np.maximum(whole, 1)

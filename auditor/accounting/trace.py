@@ -150,6 +150,8 @@ class NodeTrace:
         checks: Second opinions on components: compared with them, never summed.
         activities: Who worked on it.
         others_bytes: Memory in use outside all activities, ``(k,)``; ``None`` where it was not read.
+        agent: Key of the node agent among the activities: it serves other studies too; empty: none is known.
+        agent_ns: CPU time that the agent used for all studies, cumulative, ``(k,)``; ``None`` where it is not told.
         boot: Its boot: two machines may have one name.
         interval_ns: Time between readings that its agent was told; 0: not known.
         bridge: Whether it only joins the last reading of one agent to the first of the next.
@@ -165,6 +167,8 @@ class NodeTrace:
     busy_ns: Int64 | None = None
     others_bytes: Int64 | None = None
     gpu_slots: float = 0.0
+    agent: str = ""
+    agent_ns: Int64 | None = None
     boot: str = ""
     interval_ns: int = 0
     bridge: bool = False
@@ -177,6 +181,7 @@ class NodeTrace:
             t_ns=self.t_ns[:count],
             busy_ns=_head(self.busy_ns, count),
             others_bytes=_head(self.others_bytes, count),
+            agent_ns=_head(self.agent_ns, count),
             components=tuple(_component_head(c, count) for c in self.components),
             checks=tuple(_component_head(c, count) for c in self.checks),
             activities=tuple(_activity_head(a, count) for a in self.activities),

@@ -275,7 +275,7 @@ class Agent:
         if me in held:  # each of the studies it serves bears its part
             others = held[me] - held[me] // len({p.journal_dir for p in self._processes.values()})
             held |= {me: held[me] - others, "": held[""] + others}
-        records.append(msgspec.structs.replace(reading, u={**reading.u, me: (mine, mine)}, m=held))
+        records.append(msgspec.structs.replace(reading, u={**reading.u, me: (mine, mine)}, m=held, a=self._own_ns))
         records += [Gone(key=key, t=reading.t) for key in dead if key in introduced]
         self._append(folder, records)
 

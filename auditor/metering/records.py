@@ -167,6 +167,8 @@ class Reading(msgspec.Struct, tag_field="k", tag="reading", frozen=True, kw_only
             used since the agent started; all others' under the empty key.
         m: By process: bytes of memory its tree holds; all others' under the empty key. Empty where it is not needed.
         z: Nanoseconds this machine was suspended since boot: CLOCK_MONOTONIC stands still meanwhile.
+        a: CPU nanoseconds the agent itself used since it started, for all studies it serves; in ``u`` stands the part
+            of this study.
     """
 
     t: int
@@ -176,6 +178,7 @@ class Reading(msgspec.Struct, tag_field="k", tag="reading", frozen=True, kw_only
     g: dict[str, dict[str, int]] = {}
     m: dict[str, int] = {}
     z: int = 0
+    a: int = 0
 
 
 class Mark(msgspec.Struct, tag_field="k", tag="mark", frozen=True, kw_only=True, omit_defaults=True):

@@ -313,6 +313,8 @@ def _trace(
         gpu_slots=part.node.gpu_slots if part.node else 0.0,
         busy_ns=None if None in busy else np.maximum.accumulate(np.array(busy, dtype=np.int64)),
         others_bytes=_memory_of_others(readings),
+        agent=header.key,
+        agent_ns=np.array([r.a for r in readings], dtype=np.int64) if all(r.a for r in readings) else None,
         components=tuple(trace for record, trace in components if not record.check),
         checks=tuple(trace for record, trace in components if record.check),
         activities=tuple(activities),

@@ -137,6 +137,58 @@ def same(one: tuple[Books, Ledger], other: tuple[Books, Ledger]) -> bool:
     return one[0] == other[0] and all(np.array_equal(a, b) for a, b in columns)
 
 
+def view(node: NodeTrace, whose: set[str], agent_part: int) -> NodeTrace:
+    """What a study sees of a node: its processes, those of others without their marks, its part of the agent."""
+    seen = tuple(
+        a
+        if a.key in whose
+        else replace(
+            a,
+            base_account="node/n/foreign",
+            audit_account="",
+            mark_ns=a.mark_ns[:0],
+            mark_cpu_ns=a.mark_cpu_ns[:0],
+            mark_account=(),
+            mark_audit_ns=None,
+        )
+        for a in node.activities
+    )
+    assert node.agent_ns is not None
+    used = np.concatenate([[0], np.cumsum(np.diff(node.agent_ns) * agent_part // 8)])
+    agent = ActivityTrace(key="agent", begin_ns=0, base_account="study/s/audit", tree_ns=used, own_ns=used)
+    return replace(node, activities=(*seen, agent))
+
+
+def claimed(node: NodeTrace, policy: Policy) -> np.ndarray:
+    """Microjoules of a study by interval and component."""
+    charges = allocate(node, policy)
+    own = np.array([name.startswith("study/") for name in charges.accounts], dtype=bool)[charges.account]
+    sums = np.zeros((max(0, len(node.t_ns) - 1), len(node.components)), dtype=np.int64)
+    np.add.at(sums, (charges.interval[own], charges.component[own]), charges.energy_uj[own])
+    return sums
+
+
+@settings(max_examples=300, deadline=None)
+@given(nodes(), POLICIES, st.data())
+def test_studies_on_one_node_claim_together_what_one_study_of_all_would(
+    node: NodeTrace, policy: Policy, data: st.DataObject
+) -> None:
+    """Exactly, microjoule by microjoule; of the agent's own work what its division leaves stays with nobody."""
+    count = len(node.t_ns)
+    used = running(data.draw(st.lists(steps_ns, min_size=count - 1, max_size=count - 1)))
+    processes = tuple(
+        replace(a, base_account="study/s/trial/0/1", holds_rest=False, audit_account="") for a in node.activities
+    )
+    node = replace(node, activities=processes, agent="agent", agent_ns=used)
+    keys = [a.key for a in processes]
+    together = claimed(view(node, set(keys), 8), policy)
+    alone = [claimed(view(node, {key}, 8 // max(len(keys), 1)), policy) for key in keys]
+    left = together - sum(alone, start=np.zeros_like(together))
+    assert (left >= 0).all()
+    if not used.any():  # of the agent nothing is divided
+        assert not left.any()
+
+
 @settings(max_examples=300, deadline=None)
 @given(nodes() | nodes_with_lanes(), POLICIES)
 def test_charges_of_every_interval_and_component_sum_to_its_energy(node: NodeTrace, policy: Policy) -> None:
