@@ -1,4 +1,4 @@
-"""Eight trainings at once, each with the one line: together they claim what the machine used, and no microjoule more."""
+"""Eight trainings at once, each with the one line: together they claim what the machine used, and not more."""
 
 from __future__ import annotations
 
