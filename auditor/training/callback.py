@@ -79,6 +79,7 @@ class AuditCallback(PhaseCallback):
             self._budget_j = None if budget is None else parse_energy_j(budget)
         except ValueError as error:
             raise InputError(f"budget: {error}, got {budget!r}") from None
+        self._minds_batches = self._budget_j is not None
         self._name = name
         self._folder = None if folder is None else Path(folder).resolve()
         if name is not None:
@@ -165,6 +166,7 @@ class AuditCallback(PhaseCallback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Bring the figures up to date."""
+        super().on_train_epoch_end(trainer, pl_module)
         self._look(trainer)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -287,6 +289,7 @@ class AuditCallback(PhaseCallback):
         if began_s < self._next_look_s:
             return
         began_ns = time.thread_time_ns()
+        self._add_regular(trainer)
         audit.count(self.flops, self.uncounted_ops)
         self._figures = audit.figures()
         audit.note_step(trainer.global_step, self._figures)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditor.domain.accounts import Phase, audit_account, parse_account
 from auditor.metering.activity import Activity
+from auditor.training.batches import RegularBatches, regular_batches
 from auditor.training.flops import FlopCount, batch_size_of, flops_of
 from auditor.training.lightning import Callback
 from auditor.training.recording import Marks
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 _TIMED = 16
 """Of so many batches one is timed, for what counting takes."""
+
+_IDLE_HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+"""Hooks of every batch that nothing here needs."""
+
+_OURS = frozenset({"auditor", "pytorch_lightning", "lightning"})
 
 
 def hook(method: Callable[..., None]) -> Callable[..., None]:
@@ -56,6 +63,10 @@ class PhaseCallback(Callback):
         self._count: FlopCount | None = None
         self._counted = False
         self._seen = 0
+        self._regular: RegularBatches | None = None
+        self._done = 0
+        self._sheds = False
+        self._minds_batches = False
 
     def failed(self, where: str, error: Exception) -> None:
         """Something failed in a hook: in a search the training fails with it."""
@@ -65,6 +76,9 @@ class PhaseCallback(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Begin."""
         self._saving = False
+        self._take_up_hooks()
+        self._sheds = _skips_hooks_that_are_none(trainer)
+        self._shed(*_IDLE_HOOKS)
         if self.marks is not None:
             self._depth = self.marks.depth
             self._begin(Phase.SETUP)
@@ -72,6 +86,8 @@ class PhaseCallback(Callback):
     @hook
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training begins."""
+        self._regular = None
+        self._done = trainer.fit_loop.epoch_loop.batch_progress.total.completed
         self._begin(Phase.TRAIN)
 
     @hook
@@ -87,6 +103,10 @@ class PhaseCallback(Callback):
             self._saved()
         if not self._counted:
             self._count_operations(pl_module, batch)
+            self._regular = regular_batches(trainer.train_dataloader, batch_size_of(batch)) if self._sheds else None
+            if (self._regular is not None or self._count is None) and not self._minds_batches:
+                self._shed("on_train_batch_end")
+        self._shed("on_train_batch_start")
 
     @hook
     def on_train_batch_end(
@@ -98,12 +118,24 @@ class PhaseCallback(Callback):
         batch_idx: int,
     ) -> None:
         """Add the operations of a training batch."""
-        if self._count is not None:
+        if self._count is not None and self._regular is None:
             self._add(self._count.forward + self._count.backward, batch, batch_idx)
+
+    @hook
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A checkpoint that was written after the epoch before is written."""
+        if self._saving:
+            self._saved()
+
+    @hook
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the operations of the epoch's batches."""
+        self._add_regular(trainer)
 
     @hook
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training ends."""
+        self._add_regular(trainer)
         self._end(self._depth)
         self._begin(Phase.TEARDOWN)
 
@@ -184,16 +216,44 @@ class PhaseCallback(Callback):
         if self.marks is not None and not self._saving:
             self._begin(Phase.CHECKPOINT)
             self._saving = True
+            self._take_up_hooks("on_train_batch_start")
 
     @hook
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Close whatever is open: after an exception or SIGTERM no end hook comes."""
         self._end(self._depth)
+        self._add_regular(trainer)
+        self._take_up_hooks()
 
     @hook
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Close whatever is open."""
         self._end(self._depth)
+        self._take_up_hooks()
+
+    def _shed(self, *names: str) -> None:
+        """Have Lightning pass hooks over from now on: an idle one costs each batch microseconds.
+
+        A hook of somebody's own subclass stays.
+        """
+        for name in names if self._sheds else ():
+            if getattr(type(self), name).__module__.partition(".")[0] in _OURS:
+                setattr(self, name, None)
+
+    def _take_up_hooks(self, *names: str) -> None:
+        """Be called again, by some hooks or all."""
+        for name in names or [name for name in self.__dict__ if name.startswith("on_")]:
+            self.__dict__.pop(name, None)
+
+    def _add_regular(self, trainer: pl.Trainer) -> None:
+        """Add the operations of the training batches since the last time, whose sizes are known."""
+        if self._regular is None or self._count is None or self.flops is None:
+            return
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        batches, upto = progress.total.completed - self._done, progress.current.completed
+        self._done += batches
+        samples = self._regular.samples(upto) - self._regular.samples(max(upto - batches, 0))
+        self.flops += (self._count.forward + self._count.backward) * samples // self._count.batch_size
 
     def _begin_counting(self) -> None:
         """Count from 0, for another run."""
@@ -250,6 +310,15 @@ class PhaseCallback(Callback):
         self.flops += operations * batch_size_of(batch) // self._count.batch_size
         if isinstance(self.marks, Activity):
             self.marks.audited(_TIMED * (time.thread_time_ns() - began_ns))
+
+
+def _skips_hooks_that_are_none(trainer: pl.Trainer) -> bool:
+    """Whether this Lightning looks if a hook can be called before it calls it, as all known ones do."""
+    for parent in type(trainer).__mro__:
+        caller = sys.modules.get(parent.__module__.rpartition(".")[0] + ".call")
+        if (call := getattr(caller, "_call_callback_hooks", None)) is not None:
+            return "callable" in call.__code__.co_names
+    return False
 
 
 def metric_value(metrics: Mapping[str, Any], name: str) -> float:
