@@ -3,8 +3,8 @@
 Trains the same module without anything, with ``AuditCallback``, with Lightning's ``DeviceStatsMonitor``, and with a
 CodeCarbon tracker running in the same process, one after the other in an order that turns, several rounds. A step does
 its work and then spins until it has taken the time asked for, so that what is added is all that differs. Compared are
-the steps after the first epoch, in which a node agent or a tracker starts, within each round; what each takes before the
-first step and after the last stands apart.
+the steps after the first epoch, in which a node agent or a tracker starts, within each round; what each takes before
+the first step and after the last stands apart.
 
     python benchmarks/callback_overhead.py --rounds 7
     python benchmarks/callback_overhead.py --imports

@@ -65,6 +65,52 @@ def test_the_readme_example_makes_a_space() -> None:
     assert isinstance(names["space"], LightningSpace)
 
 
+WRAPPED = ("wrap-your-training.md", "audit-optuna.md")
+GIVEN = """
+import logging, os, sys, warnings
+warnings.filterwarnings("ignore")
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+import torch
+from own_training import BreastCancer, Classifier
+torch.set_num_threads(1)
+model, data = Classifier(), BreastCancer()
+def burn():
+    import time
+    until = time.process_time() + 0.3
+    while time.process_time() < until: pass
+train_one_epoch = validate = burn
+def objective(trial):
+    burn()
+    return trial.suggest_float("x", 0, 1)
+"""
+"""What the pages take for granted: a model, data, and an objective."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WRAPPED)
+def test_the_examples_of_wrapping_run(page: str, tmp_path: Path, runtime_dir: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    from agents import stop_agent
+
+    shown = blocks(ROOT / "docs" / page, "python")
+    assert len(shown) >= 4
+    (tmp_path / "program.py").write_text(GIVEN + "\n".join(shown))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "examples"), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
+    command = [sys.executable, "program.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    stop_agent(runtime_dir)
+    assert done.returncode == 0, done.stderr
+    assert "nas-auditor failed" not in done.stderr
+    said = done.stdout.count("audit ·")
+    assert said == done.stdout.count("  report: ") >= len(shown) - 1  # one example only prints
+    assert "not audited" not in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_examples_of_own_plugins_pass_their_suites(number: int, tmp_path: Path) -> None:
