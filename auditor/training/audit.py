@@ -53,6 +53,7 @@ class Audit(Recording):
 
     Attributes:
         run: Number of the run, counted from 0.
+        step: How many optimizer steps were made, for the curve in MLflow; 0 where nobody says.
         carried: What earlier sessions used elsewhere, by study; a training that goes on from a checkpoint has some.
     """
 
@@ -65,7 +66,7 @@ class Audit(Recording):
         interval_s: float = 1.0,
         gpus: Sequence[int] | None = None,
     ) -> None:
-        self.run = 0
+        self.run = self.step = 0
         self.carried: dict[str, Spent] = {}
         self._gpus = gpus
         self._thread = 0
@@ -209,6 +210,7 @@ class Audit(Recording):
 
     def note_step(self, step: int, figures: Mapping[str, float]) -> None:
         """Keep the figures of now as those of a step, for the curve in MLflow."""
+        self.step = step
         if self._attached is not None and "energy_j" in figures:
             self._points.append(("audit/energy_j", figures["energy_j"], time.time_ns() // 1_000_000, step))
 
@@ -238,9 +240,8 @@ class Audit(Recording):
         with self.guarded("MLflow"):
             self.closed = self._read_closed(folder)
             statement, now_ms = self.closed.statement, time.time_ns() // 1_000_000
-            final = [(f"audit/{name}", value, now_ms, 0) for name, value in self.figures().items()]
-            last = self._points[-1][3] if self._points else 0
-            points = [*self._points, *((name, value, ms, last) for name, value, ms, _ in final)]
+            final = [(f"audit/{name}", value, now_ms, self.step) for name, value in self.figures().items()]
+            points = [*self._points, *final]
             provenance = worst(part.provenance for part in self.closed.record.books.components).value
             tags = {
                 "auditor.study": self.name,

@@ -254,6 +254,7 @@ class AuditCallback(PhaseCallback):
             self._guest.count(counted, self.uncounted_ops)
         elif self._audit is not None:
             self._audit.count(counted, self.uncounted_ops)
+            self._audit.step = trainer.global_step
             self._audit.stop(state=state, error=error)
             self._show(trainer, self._audit.figures())
         self.marks = None
