@@ -315,6 +315,10 @@ def _look_for(pid: int) -> None:
 
 def forget(activity: Activity) -> None:
     """Withdraw the registration of an activity: its process lives on, and is nobody's from now on."""
-    activity.close()
-    if activity.is_own:
-        activity.registration.unlink(missing_ok=True)
+    try:
+        activity.close()
+    finally:
+        if _here.activity is activity:
+            _here.activity = None
+        if activity.is_own:
+            activity.registration.unlink(missing_ok=True)

@@ -169,13 +169,15 @@ class Audit(Recording):
         if activity is None or threading.get_ident() != self._thread:
             return -1
         depth = activity.depth
-        activity.begin(f"{self.account}/{_UNFIT.sub('-', phase) or 'other'}")
+        with self.guarded("the begin of a phase"):
+            activity.begin(f"{self.account}/{_UNFIT.sub('-', phase) or 'other'}")
         return depth
 
     def end(self, depth: int) -> None:
         """End the phases that were begun since so many were open."""
         if self.activity is not None and depth >= 0:
-            self.activity.end(depth)
+            with self.guarded("the end of a phase"):
+                self.activity.end(depth)
 
     def count(self, flops: int | None, uncounted_ops: Iterable[str] = ()) -> None:
         """State the floating-point operations of this run; they replace those stated before."""
@@ -199,6 +201,12 @@ class Audit(Recording):
 
         A figure that is not known is not there. While a run is open they go up to the last reading.
         """
+        figures: dict[str, float] = {}
+        with self.guarded("the figures"):
+            figures |= self._figures()
+        return figures
+
+    def _figures(self) -> dict[str, float]:
         spent = list(self.spent().values())
         kinds = sorted({kind for part in spent for kind in part.energy_uj})
         by_kind = {kind: sum(part.energy_uj.get(kind, 0) for part in spent) for kind in kinds}

@@ -96,7 +96,7 @@ class AuditCallback(PhaseCallback):
         self._guest: Booked | None = None
         self._agent = AgentHandle(self._meters, interval_s)
         self._stopped = False
-        self._faults: set[str] = set()
+        self._faults: dict[str, str] = {}
         try:
             self._agent.ensure()  # it takes a moment, and nothing is lost for it
         except Exception as error:
@@ -117,8 +117,8 @@ class AuditCallback(PhaseCallback):
         if self._audit is not None:
             self._audit.fault(where, error)
         elif where not in self._faults:
-            self._faults.add(where)
-            logger.warning("nas-auditor failed in %s; what it audits goes on: %s", where, one_line(error))
+            self._faults[where] = one_line(error)
+            logger.warning("nas-auditor failed in %s; what it audits goes on: %s", where, self._faults[where])
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, or what is sent to another process, takes the settings along and opens books of its own."""
@@ -206,6 +206,8 @@ class AuditCallback(PhaseCallback):
                 interval_s=self._interval_s,
                 gpus=[device.index or 0] if device.type == "cuda" else [],
             )
+            for where, message in self._faults.items():  # before there were books to take them
+                self._audit.faults.setdefault(where, message)
         audit = self._audit
         audit.carry(self._carried)
         audit.start(loggers=trainer.loggers, share=_share(trainer))
@@ -249,15 +251,16 @@ class AuditCallback(PhaseCallback):
 
     @hook
     def _report(self, trainer: pl.Trainer, flops: float | None, state: TrialState, error: str) -> None:
+        self.marks = None
         counted = None if flops is None else int(flops)
         if self._guest is not None:
             self._guest.count(counted, self.uncounted_ops)
-        elif self._audit is not None:
-            self._audit.count(counted, self.uncounted_ops)
-            self._audit.step = trainer.global_step
-            self._audit.stop(state=state, error=error)
-            self._show(trainer, self._audit.figures())
-        self.marks = None
+        elif (audit := self._audit) is not None:
+            with audit.guarded("counting operations"):
+                audit.count(counted, self.uncounted_ops)
+            audit.step = trainer.global_step
+            audit.stop(state=state, error=error)
+            self._show(trainer, audit.figures())
 
     def _mind_budget(self, trainer: pl.Trainer) -> None:
         """Look at the clock, or with several ranks count batches, since all of them have to stop at the same one."""

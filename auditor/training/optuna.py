@@ -85,7 +85,8 @@ class OptunaCallback:
             interval_s=interval_s,
             gpus=gpus,
         )
-        books.start()
+        with books.guarded("opening the books"):
+            books.start()
         books.wait_for_meter()
         with books.guarded("the sampler"):
             study.sampler = BookedSampler(sampler, books)

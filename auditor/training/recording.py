@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -197,8 +197,12 @@ class Recording:
             return
         self.faults[where] = message
         logger.warning("nas-auditor failed in %s; what it audits goes on: %s", where, message)
+        self._write_fault(where, message)
+
+    def _write_fault(self, where: str, message: str) -> None:
         if self._activity is not None:
-            self._activity.fault(where, message)
+            with suppress(Exception):  # it was logged; where the journal fails too there is nobody left to tell
+                self._activity.fault(where, message)
 
     def energy_uj(self) -> dict[str, int]:
         """Microjoules of the study by kind of component up to the last reading; empty where nothing was metered yet."""
@@ -244,15 +248,16 @@ class Recording:
         except BaseException:
             self._unlock()
             raise
+        atexit.register(self.stop)
         self._live, self.closed = LiveBooks(folder), None
         self._agent = AgentHandle(self._meters, self._interval_s)
         with self.guarded("starting the node agent"):
             self._agent.ensure()
             nudge_agent()  # where one runs already its next reading may be a second away
-        self._agent.keep()
-        atexit.register(self.stop)
+        with self.guarded("starting the node agent"):
+            self._agent.keep()
         for where, message in self.faults.items():  # before there was a journal to take them
-            self._activity.fault(where, message)
+            self._write_fault(where, message)
 
     def _record(self, *records: Record) -> None:
         """Write down what the study did, in a journal of its own beside the marks."""
@@ -268,31 +273,46 @@ class Recording:
         raise NotImplementedError
 
     def _close(self) -> None:
-        """End the session: the last reading, the seal, and the statement. May be called twice; raises nothing."""
+        """End the session: the last reading, the seal, and the statement. May be called twice.
+
+        Raises nothing of its own; who interrupts it finds nothing left open.
+        """
         activity, folder = self._activity, self.folder
         if activity is None or folder is None:
             return
         atexit.unregister(self.stop)
-        with self.guarded("the last reading"):
-            activity.end(0)
-            self._seal(activity, time.monotonic_ns())
-        self._agent.release()
-        with self.guarded("telling others"):
-            self._tell()
-        with self.guarded("leaving the node agent"):
-            withdraw_study(str(folder.journals.resolve()))
-            reader = StudyReader(folder)
-            reader.wait_for_agents([(node_name(), boot_id())], timeout_s=_AGENT_S)
-        with self.guarded("closing the journal"):
-            activity.record(Finished(t=time.monotonic_ns()))
-        with self.guarded("closing the journal"):
-            forget(activity)
-        if self._log is not None:
-            self._log.close()
-        self._activity = self._log = self._live = None
-        self._unlock()
+        try:
+            with self.guarded("the last reading"):
+                activity.end(0)
+                self._seal(activity, time.monotonic_ns())
+            with self.guarded("leaving the node agent"):
+                self._agent.release()
+            with self.guarded("telling others"):
+                self._tell()
+            with self.guarded("leaving the node agent"):
+                withdraw_study(str(folder.journals.resolve()))
+                reader = StudyReader(folder)
+                reader.wait_for_agents([(node_name(), boot_id())], timeout_s=_AGENT_S)
+            with self.guarded("closing the journal"):
+                activity.record(Finished(t=time.monotonic_ns()))
+        finally:
+            self._let_go(activity)
         with self.guarded("the report"):
             self._publish(folder)
+
+    def _let_go(self, activity: Activity) -> None:
+        """Hold nothing any more, whatever happened before."""
+        with self.guarded("leaving the node agent"):
+            self._agent.release()
+        with self.guarded("closing the journal"):
+            forget(activity)
+        with self.guarded("closing the journal"):
+            if self._log is not None:
+                self._log.close()
+        self._activity = self._log = self._live = None
+        _booked.clear()  # of a process one study is open at a time
+        with self.guarded("unlocking the folder"):
+            self._unlock()
 
     def _tell(self) -> None:
         """Tell others of the figures while what fails in it can still be written down."""
@@ -336,9 +356,9 @@ class Recording:
 
     def _unlock(self) -> None:
         if self._lock_fd >= 0:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)  # for forked children too, which have it open
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+            fd, self._lock_fd = self._lock_fd, -1
+            fcntl.flock(fd, fcntl.LOCK_UN)  # for forked children too, which have it open
+            os.close(fd)
 
     def _take_folder(self) -> StudyFolder:
         """The folder asked for, or the next that is free."""

@@ -134,10 +134,11 @@ class TrialBooks(Recording):
         """Stop where no trial begins in a while; one that begins later begins another session."""
         with self._lock:
             self._forget_timer()
-            if not self._trials and self.activity is not None:
-                self._timer = threading.Timer(_IDLE_S, self._stop_if_idle)
-                self._timer.daemon = True
-                self._timer.start()
+            with self.guarded("the idle timer"):
+                if not self._trials and self.activity is not None:
+                    self._timer = threading.Timer(_IDLE_S, self._stop_if_idle)
+                    self._timer.daemon = True
+                    self._timer.start()
 
     def _stop_if_idle(self) -> None:
         with self._lock:
@@ -271,8 +272,13 @@ class TrialBooks(Recording):
 
     def figures(self) -> dict[str, float]:
         """``energy_j``, ``energy_cpu_j`` and the like, and ``wall_s``; a figure that is not known is not there."""
-        with self._lock:
-            by_kind = energy_of_search(self.closed.ledger) if self.closed is not None else self.energy_uj()
+        figures: dict[str, float] = {}
+        with self.guarded("the figures"), self._lock:
+            figures |= self._figures()
+        return figures
+
+    def _figures(self) -> dict[str, float]:
+        by_kind = energy_of_search(self.closed.ledger) if self.closed is not None else self.energy_uj()
         figures = {"energy_j": uj_to_j(sum(by_kind.values()))} if by_kind else {}
         figures |= {f"energy_{kind}_j": uj_to_j(uj) for kind, uj in by_kind.items()}
         if self.closed is not None and (wall_s := self.closed.statement["compute"]["wall_s"]) is not None:
