@@ -132,6 +132,7 @@ class TestOneLine:
 
     def test_they_are_there_while_it_trains(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("auditor.training.callback._REFRESH_S", 0.0)
+        monkeypatch.setattr("auditor.training.callback._IDLE_SHARE", 0)
         seen: list[float] = []
 
         class Look(pl.Callback):

