@@ -313,6 +313,14 @@ def _look_for(pid: int) -> None:
         raise JournalError(f"process {pid} is registered already: it works for {known.account}")
 
 
+def booked_elsewhere() -> bool:
+    """Whether another process has this one on its books: one that started it, say, and marks what it works for."""
+    if Activity.current() is not None:
+        return False
+    pid = os.getpid()
+    return process_key(pid, start_ticks(pid) or 0) in registrations()
+
+
 def forget(activity: Activity) -> None:
     """Withdraw the registration of an activity: its process lives on, and is nobody's from now on."""
     try:

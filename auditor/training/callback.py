@@ -17,7 +17,7 @@ import torch
 from auditor.domain.amounts import parse_energy_j
 from auditor.domain.errors import InputError, one_line
 from auditor.domain.study import TrialState
-from auditor.metering.activity import Activity, forget
+from auditor.metering.activity import Activity, booked_elsewhere, forget
 from auditor.metering.folder import StudyFolder
 from auditor.metering.runtime import AgentHandle
 from auditor.metering.slots import cpu_slots, gpus_held
@@ -195,7 +195,7 @@ class AuditCallback(PhaseCallback):
     @hook
     def _lead(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the books of the training, unless the process is on somebody's already, as in a search's worker."""
-        if Activity.current() is not None:
+        if Activity.current() is not None or booked_elsewhere():
             return
         device = trainer.strategy.root_device
         if self._audit is None:
@@ -218,7 +218,7 @@ class AuditCallback(PhaseCallback):
     @hook
     def _join(self, trainer: pl.Trainer, place: Place | None) -> None:
         """Work on the books that rank 0 opened."""
-        if place is None or Activity.current() is not None:
+        if place is None or Activity.current() is not None or booked_elsewhere():
             return
         device = trainer.strategy.root_device
         gpus = gpus_held([device.index or 0] if device.type == "cuda" else [])

@@ -17,8 +17,8 @@ from auditor.domain.study import TrialState
 from auditor.metering.activity import Activity, forget
 from auditor.metering.folder import StudyFolder
 from auditor.metering.live import LiveBooks
-from auditor.metering.records import AttemptRecord, OutcomeRecord
-from auditor.metering.runtime import nudge_agent
+from auditor.metering.records import AttemptRecord, OutcomeRecord, StepRecord
+from auditor.metering.runtime import AgentHandle, nudge_agent, withdraw_study
 from auditor.metering.slots import gpus_held
 from auditor.metering.stack import Stack
 from auditor.tracking.projection import energy_of_search
@@ -36,12 +36,14 @@ _WORTH_WAITING_S = 3.0
 class _Open:
     """A trial that runs."""
 
+    attempt: int
     begin_ns: int
     marks: Marks
     depth: int
     params: Mapping[str, Any]
     flops: int | None = None
     uncounted: tuple[str, ...] = ()
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +166,34 @@ class TrialBooks(Recording):
             if self.closed is not None and self.folder is not None:
                 print(summary(self.closed.statement, self.figures(), self.folder.path), flush=True)  # noqa: T201
 
-    def begin_trial(self, number: int, params: Mapping[str, Any] | None = None, *, worker: Marks | None = None) -> None:
-        """A trial begins in this thread, or in another process that :meth:`attach` made known."""
+    def begin_trial(
+        self,
+        number: int,
+        params: Mapping[str, Any] | None = None,
+        *,
+        attempt: int = 1,
+        worker: Marks | None = None,
+    ) -> None:
+        """A trial begins in this thread, or in another process.
+
+        Args:
+            number: Its number, from 0.
+            params: What it was drawn; may be told at its end.
+            attempt: Counted from 1; a retry is the next.
+            worker: Where the other process is marked: from :meth:`attach`, or something of that kind.
+        """
         with self.guarded("the begin of a trial"), self._lock:
             self._forget_timer()
             self.start(holds=self._holds)
             marks = self._lane() if worker is None else worker
             if marks is None:
                 return
-            begin_ns = time.monotonic_ns()
-            account = trial_account(self.name, number, 1)
-            trial = _Open(begin_ns=begin_ns, marks=marks, depth=marks.depth, params=dict(params or {}))
+            rested = self._trials.get(number)
+            begin_ns = rested.begin_ns if rested is not None else time.monotonic_ns()
+            account = trial_account(self.name, number, attempt)
+            trial = _Open(attempt=attempt, begin_ns=begin_ns, marks=marks, depth=marks.depth, params=dict(params or {}))
             self._trials[number] = trial
-            self._record(AttemptRecord(t=begin_ns, trial=number, attempt=1, params=dict(trial.params)))
+            self._record(AttemptRecord(t=begin_ns, trial=number, attempt=attempt, params=dict(trial.params)))
             marks.begin(account)
             if worker is None:
                 book_here(Booked(marks=marks, account=account, count=self._counter(number)))
@@ -189,8 +206,18 @@ class TrialBooks(Recording):
         value: float | None = None,
         params: Mapping[str, Any] | None = None,
         error: str = "",
+        final: bool = True,
     ) -> None:
-        """A trial ended; called by the thread that began it, or by any for a trial of another process."""
+        """A trial ended; called by the thread that began it, or by any for a trial of another process.
+
+        Args:
+            number: Its number.
+            state: How it ended.
+            value: Final value of the metric.
+            params: What it was drawn, where that was not told at its begin.
+            error: Why it failed.
+            final: Whether it is over, and not tried again.
+        """
         with self.guarded("the end of a trial"):
             with self._lock:
                 trial = self._trials.pop(number, None)
@@ -198,20 +225,39 @@ class TrialBooks(Recording):
                 return
             if trial.marks is self._lanes.get(threading.get_ident()):
                 book_here(None)
-            trial.marks.end(trial.depth)
+            if not trial.rests:
+                trial.marks.end(trial.depth)
             self._record(
-                AttemptRecord(t=trial.begin_ns, trial=number, attempt=1, params=dict(params or trial.params)),
+                AttemptRecord(
+                    t=trial.begin_ns, trial=number, attempt=trial.attempt, params=dict(params or trial.params)
+                ),
                 OutcomeRecord(
                     t=time.monotonic_ns(),
                     trial=number,
-                    attempt=1,
+                    attempt=trial.attempt,
                     state=state.value,
+                    final=final,
                     value=value if value is not None and math.isfinite(value) else None,
                     flops=trial.flops,
                     uncounted_ops=trial.uncounted,
                     error=error,
                 ),
             )
+
+    def suspend_trial(self, number: int) -> None:
+        """A trial rests: its worker is free for others until it begins again, as the same attempt."""
+        with self.guarded("a pause"), self._lock:
+            if (trial := self._trials.get(number)) is not None and not trial.rests:
+                trial.rests = True
+                trial.marks.end(trial.depth)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """A trial that runs reported its metric."""
+        with self.guarded("a report"):
+            if (trial := self._trials.get(number)) is not None:
+                finite = value if math.isfinite(value) else None
+                now_ns = time.monotonic_ns()
+                self._record(StepRecord(t=now_ns, trial=number, attempt=trial.attempt, step=step, value=finite))
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -315,6 +361,54 @@ class TrialBooks(Recording):
                 trial.uncounted = tuple(sorted({*trial.uncounted, *uncounted_ops}))
 
         return count
+
+
+class NodeBooks:
+    """Books processes of another machine than that of the program that runs the search; made there, by an actor of it.
+
+    Args:
+        place: Where the books lie; the folder must be visible on both machines.
+        meters: Names of the meters, where no agent runs there yet.
+        interval_s: Seconds between readings, likewise.
+    """
+
+    def __init__(self, place: Place, meters: Sequence[str] = ("auto",), interval_s: float = 1.0) -> None:
+        self._place = place
+        self._activities: dict[int, Activity] = {}
+        self._agent = AgentHandle(meters, interval_s)
+        self._agent.ensure()
+        self._agent.keep()
+
+    def attach(self, pid: int, cpu_slots: float, gpus: Mapping[str, float]) -> None:
+        """Book a process of this machine.
+
+        Raises:
+            JournalError: there is no such process of this user, or it is on somebody's books already.
+        """
+        if pid not in self._activities:
+            self._activities[pid] = booked_process(self._place, pid, cpu_slots=cpu_slots, gpus=gpus)
+
+    def begin(self, pid: int, account: str) -> None:
+        """A process works for an account from now on."""
+        if pid in self._activities:
+            self._activities[pid].begin(account)
+
+    def end(self, pid: int, depth: int | None = None) -> None:
+        """A process goes back to the account before, or down to a depth."""
+        if pid in self._activities:
+            self._activities[pid].end(depth)
+
+    def release(self, pid: int) -> None:
+        """Book a process no more."""
+        if (activity := self._activities.pop(pid, None)) is not None:
+            forget(activity)
+
+    def close(self) -> None:
+        """Book nothing here any more, and have the agent close its journal."""
+        for pid in list(self._activities):
+            self.release(pid)
+        self._agent.release()
+        withdraw_study(str(StudyFolder(Path(self._place.folder)).journals.resolve()))
 
 
 def booked_process(place: Place, pid: int, *, cpu_slots: float, gpus: Mapping[str, float]) -> Activity:

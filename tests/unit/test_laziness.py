@@ -14,6 +14,7 @@ PUBLIC = [
     "AuditorError",
     "InputError",
     "LightningSpace",
+    "NodeBooks",
     "OptunaCallback",
     "StudyRecord",
     "TrialBooks",
