@@ -7,7 +7,10 @@ matrix products, convolutions and attention; operators it does not know are list
 from __future__ import annotations
 
 import copy
+import os
 import random
+import threading
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from auditor.training.shared import closed_over, shared_state_kept
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -52,7 +57,9 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
     twin = _twin(module)
     meta_batch = _to_meta(batch)
     seen = _Operators()
-    with _random_numbers_kept(), warnings.catch_warnings(), FlopCounterMode(display=False) as counter, seen:
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoTracker()  # type: ignore[assignment]  # all that is asked of it
+    with shared_state_kept(module), _random_numbers_kept(), warnings.catch_warnings(), counter, seen:
         warnings.simplefilter("ignore")  # self.log() says that there is no Trainer
         with torch.enable_grad():
             backward = 0
@@ -84,11 +91,30 @@ def _twin(module: pl.LightningModule) -> pl.LightningModule:
     memo: dict[int, Any] = {}
     if module._trainer is not None:
         memo[id(module._trainer)] = None
-    for tensor in (*module.parameters(), *module.buffers()):
+    plain = (value for part in module.modules() for value in vars(part).values() if isinstance(value, torch.Tensor))
+    for tensor in (*module.parameters(), *module.buffers(), *plain):
         empty = torch.empty_like(tensor, device="meta")
         made = torch.nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else empty
         memo[id(tensor)] = made
-    return copy.deepcopy(module, memo).to("meta").train()
+    twin = copy.deepcopy(module, memo)
+    for part in twin.modules():
+        for held in (vars(part), *(hooks for hooks in vars(part).values() if isinstance(hooks, dict))):
+            for name, function in list(held.items()):
+                if isinstance(function, types.FunctionType):
+                    held[name] = closed_over(function, memo)
+    return twin.to("meta").train()
+
+
+class _NoTracker:
+    """Stands for what tells which module runs: that hooks into every module of the process, other threads' too."""
+
+    parents = ("Global",)
+
+    def __enter__(self) -> None:
+        """Hook into nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to take back."""
 
 
 class _Idle:
@@ -141,7 +167,23 @@ def _random_numbers_kept() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
+_PATIENCE_S = 10.0
+
+
+class _OneAtATime:
+    """What counting sets for the process, warnings and random numbers, it sets for all of its threads."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, in a child forked while another thread was counting."""
+        self.lock = threading.RLock()
+
+
 _counts: dict[tuple[Any, ...], FlopCount] = {}
+_counting = _OneAtATime()
+os.register_at_fork(after_in_child=_counting.renew)
 
 
 def flops_of(module: pl.LightningModule, batch: Any) -> FlopCount:
@@ -154,9 +196,17 @@ def flops_of(module: pl.LightningModule, batch: Any) -> FlopCount:
         Exception: as :func:`count_flops`.
     """
     key = (_architecture(module), _shapes(batch))
-    if key not in _counts:
-        _counts[key] = count_flops(module, batch)
-    return _counts[key]
+    if key in _counts:
+        return _counts[key]
+    lock = _counting.lock
+    if not lock.acquire(timeout=_PATIENCE_S):  # what is counted may wait for this very thread
+        raise TimeoutError(f"another thread has been counting for {_PATIENCE_S:g} s")
+    try:
+        if key not in _counts:
+            _counts[key] = count_flops(module, batch)
+        return _counts[key]
+    finally:
+        lock.release()
 
 
 def _architecture(module: pl.LightningModule) -> tuple[Any, ...]:
