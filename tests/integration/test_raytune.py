@@ -95,15 +95,11 @@ def test_each_trial_is_charged_what_it_used(capsys: pytest.CaptureFixture[str]) 
     found = statement()
     energy_j = attempts(found)
     assert set(energy_j) == {(0, 1), (1, 1)}
-    assert energy_j[0, 1] > 10 * 1.0
-    assert energy_j[1, 1] - energy_j[0, 1] == pytest.approx(10 * 2.0, rel=0.3)
+    long = found["gain"]["best"]["trial"]  # the order in which two trials start is Tune's
+    assert energy_j[1 - long, 1] > 10 * 1.0
+    assert energy_j[long, 1] - energy_j[1 - long, 1] == pytest.approx(10 * 2.0, rel=0.3)
     assert found["trials"]["complete"] == 2
-    assert found["gain"]["best"] == {
-        "trial": 1,
-        "value": 3.0,
-        "test_value": None,
-        "params": {"cpu_s": 3.0},
-    }
+    assert (found["gain"]["best"]["value"], found["gain"]["best"]["params"]) == (3.0, {"cpu_s": 3.0})
     assert (found["study"]["metric"], found["study"]["direction"]) == ("score", "maximize")
     assert found["compute"]["device_s"]["cpu"] > 3.5  # what Tune reserved for them
     assert "2 trials (2 complete)" in capsys.readouterr().out
@@ -119,7 +115,7 @@ def test_a_trial_that_fails_is_tried_again_as_the_next_attempt() -> None:
     found = statement()
     assert (found["trials"]["failed"], found["trials"]["attempts"]) == (1, 2)
     assert set(attempts(found)) == {(0, 1), (0, 2)}
-    assert all(energy_j > 2 for energy_j in attempts(found).values())
+    assert all(energy_j > 1 for energy_j in attempts(found).values())
 
 
 def test_a_trial_that_its_scheduler_stops_is_pruned_and_its_worker_used_again() -> None:
@@ -222,3 +218,12 @@ def test_no_agent_stays(cluster: Path) -> None:
     while agent_pid(cluster) is not None and time.monotonic() < until_s:
         time.sleep(0.1)
     assert agent_pid(cluster) is None
+
+
+def test_the_documented_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    import re
+
+    page = (TESTS.parent / "docs" / "audit-ray-tune.md").read_text()
+    [shown] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    exec(shown, {"trainable": lambda config: tune.report({"score": config["lr"]})})
+    assert "audit · lr: " in capsys.readouterr().out
