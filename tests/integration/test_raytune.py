@@ -220,9 +220,12 @@ def test_no_agent_stays(cluster: Path) -> None:
     assert agent_pid(cluster) is None
 
 
-def test_the_documented_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_documented_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import re
 
+    monkeypatch.setenv("HOME", str(tmp_path))  # Tune stores its results there unless told otherwise
     page = (TESTS.parent / "docs" / "audit-ray-tune.md").read_text()
     [shown] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     exec(shown, {"trainable": lambda config: tune.report({"score": config["lr"]})})

@@ -59,7 +59,7 @@ def test_the_documented_configuration_is_the_packaged_one() -> None:
 def test_the_readme_example_makes_a_space() -> None:
     from auditor import LightningSpace
 
-    (block,) = blocks(ROOT / "README.md", "python")
+    _, block = blocks(ROOT / "README.md", "python")
     names: dict[str, object] = {"Classifier": dict, "BreastCancer": dict}
     exec(block, names)
     assert isinstance(names["space"], LightningSpace)
