@@ -65,6 +65,7 @@ class Audit(Recording):
         meters: Sequence[str] = ("auto",),
         interval_s: float = 1.0,
         gpus: Sequence[int] | None = None,
+        faults: Mapping[str, str] | None = None,
     ) -> None:
         self.run = self.step = 0
         self.carried: dict[str, Spent] = {}
@@ -76,7 +77,7 @@ class Audit(Recording):
         self._uncounted: tuple[str, ...] = ()
         self._attached: Attached | None = None
         self._points: list[tuple[str, float, int, int]] = []
-        super().__init__(name, {"kind": "training"}, folder=folder, meters=meters, interval_s=interval_s)
+        super().__init__(name, {"kind": "training"}, folder=folder, meters=meters, interval_s=interval_s, faults=faults)
 
     def __enter__(self) -> Audit:
         self.start()

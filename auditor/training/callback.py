@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 import torch
 
 from auditor.domain.amounts import parse_energy_j
-from auditor.domain.errors import InputError, one_line
+from auditor.domain.errors import AuditorError, InputError, one_line
 from auditor.domain.study import TrialState
 from auditor.metering.activity import Activity, booked_elsewhere, forget
 from auditor.metering.folder import StudyFolder
@@ -37,6 +38,10 @@ _IDLE_SHARE = 200
 
 _BATCHES_AT_MOST = 1000
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+_led: weakref.WeakKeyDictionary[Audit, weakref.ref[pl.Trainer]] = weakref.WeakKeyDictionary()
+"""Which Trainer each open set of books follows."""
 
 
 class AuditCallback(PhaseCallback):
@@ -195,7 +200,13 @@ class AuditCallback(PhaseCallback):
     @hook
     def _lead(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the books of the training, unless the process is on somebody's already, as in a search's worker."""
-        if Activity.current() is not None or booked_elsewhere():
+        if (other := Activity.current()) is not None:
+            if other.header.driver:  # a worker of a search is told nothing
+                raise AuditorError(
+                    f"this process is on the books as {other.header.account} meanwhile, with all it does"
+                )
+            return
+        if booked_elsewhere():
             return
         device = trainer.strategy.root_device
         if self._audit is None:
@@ -205,11 +216,11 @@ class AuditCallback(PhaseCallback):
                 meters=self._meters,
                 interval_s=self._interval_s,
                 gpus=[device.index or 0] if device.type == "cuda" else [],
+                faults=self._faults,
             )
-            for where, message in self._faults.items():  # before there were books to take them
-                self._audit.faults.setdefault(where, message)
         audit = self._audit
         audit.carry(self._carried)
+        _led[audit] = weakref.ref(trainer)
         audit.start(loggers=trainer.loggers, share=_share(trainer))
         self.marks, self.account = audit.activity, audit.account
         self._began_s = time.monotonic()
@@ -237,6 +248,7 @@ class AuditCallback(PhaseCallback):
     @hook
     def _find_host(self) -> None:
         """Whether this thread works on somebody's books already: then the training is marked on those."""
+        _close_what_was_left()
         self._guest = booked_here()
         if self._guest is not None:
             self.marks, self.account = self._guest.marks, self._guest.account
@@ -307,6 +319,14 @@ class AuditCallback(PhaseCallback):
         trainer.callback_metrics.update(
             {f"audit/{name}": torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}
         )
+
+
+def _close_what_was_left() -> None:
+    """Close books whose Trainer ended without a word: another callback failed in its ``on_exception``."""
+    for audit, led in list(_led.items()):
+        trainer = led()
+        if audit.activity is not None and (trainer is None or trainer.state.stopped):
+            audit.stop(state=TrialState.FAILED, error="how it ended was not told")
 
 
 def _share(trainer: pl.Trainer) -> float:

@@ -121,6 +121,7 @@ class Recording:
             ``auditor-runs/<name>``, ``auditor-runs/<name>-2``, … that is not there yet.
         meters: Names of the meters, where no agent runs on this machine yet.
         interval_s: Seconds between readings, likewise.
+        faults: What failed before it was made, and was logged then.
 
     Attributes:
         name: Name of the study.
@@ -140,11 +141,12 @@ class Recording:
         folder: str | Path | None = None,
         meters: Sequence[str] = ("auto",),
         interval_s: float = 1.0,
+        faults: Mapping[str, str] | None = None,
     ) -> None:
         self.name = checked_name(name)
         self.folder: StudyFolder | None = None
         self.closed: ClosedStudy | None = None
-        self.faults: dict[str, str] = {}
+        self.faults: dict[str, str] = dict(faults or {})
         self._study = study
         self._wanted = checked_folder(folder, name)
         self._meters = tuple(meters)
