@@ -282,3 +282,16 @@ def test_a_process_without_the_variable_is_not_disturbed(gpus: FakeNvml, tmp_pat
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
         )
         assert result.stdout.strip() == "Driver Not Loaded"
+
+
+def test_gpus_a_training_holds(gpus: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auditor.metering.slots import gpus_held
+
+    first, second = gpus.uuids
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_held(None) == {}  # it could use any, which is not holding them
+    assert gpus_held([]) == {}
+    assert gpus_held([1]) == {second: 1.0}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    assert gpus_held(None) == {first: 1.0, second: 1.0}
+    assert gpus_held([0]) == {second: 1.0}  # as CUDA counts those that are visible
