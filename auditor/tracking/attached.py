@@ -13,6 +13,8 @@ from auditor.domain.errors import AuditorError
 _PATIENCE_S = 30.0
 """MLflow itself tries an unreachable server for minutes; a training that is over does not wait for that."""
 
+_PATIENCE_AGAIN_S = 2.0
+
 _METRICS_A_CALL = 1000
 
 
@@ -28,12 +30,15 @@ class Attached:
     client: Any
     run_id: str
 
-    def log(self, points: Sequence[tuple[str, float, int, int]], tags: Mapping[str, str]) -> None:
+    def log(
+        self, points: Sequence[tuple[str, float, int, int]], tags: Mapping[str, str], *, again: bool = False
+    ) -> None:
         """Log metrics and tags; nothing else of the run is touched.
 
         Args:
             points: Name, value, milliseconds since the epoch, step.
             tags: Tags.
+            again: Whether the server failed before: then it is not waited for as long.
 
         Raises:
             AuditorError: the server did not take them in time, or said no.
@@ -48,9 +53,10 @@ class Attached:
 
         sender = threading.Thread(target=send, daemon=True, name="auditor-mlflow")
         sender.start()
-        sender.join(_PATIENCE_S)
+        patience_s = _PATIENCE_AGAIN_S if again else _PATIENCE_S
+        sender.join(patience_s)
         if sender.is_alive():
-            raise AuditorError(f"MLflow run {self.run_id}: no answer within {_PATIENCE_S:g} s")
+            raise AuditorError(f"MLflow run {self.run_id}: no answer within {patience_s:g} s")
         if failed:
             raise AuditorError(f"MLflow run {self.run_id}: {failed[0]}") from failed[0]
 

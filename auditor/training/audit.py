@@ -258,7 +258,7 @@ class Audit(Recording):
                 "auditor.measurement": statement["measurement"]["grade"],
                 "auditor.folder": str(folder.path),
             }
-            attached.log(points, tags)
+            attached.log(points, tags, again="MLflow" in self.faults)
 
     def _say(self) -> None:
         where = ""

@@ -7,6 +7,7 @@ Nothing here raises into the work that is audited: what fails in the auditor is 
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - the report needs it, and at the end of a program it can't be imported
 import fcntl
 import logging
 import os
