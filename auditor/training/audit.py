@@ -21,7 +21,8 @@ from auditor.metering.records import RunRecord
 from auditor.metering.slots import gpus_held
 from auditor.tracking.attached import Attached, attached_run
 from auditor.tracking.projection import energy_of_search
-from auditor.training.recording import Booked, Place, Recording, book_here
+from auditor.training.booked import Booked, Place, book_here
+from auditor.training.recording import Recording
 from auditor.training.summary import summary
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")

@@ -24,8 +24,9 @@ from auditor.metering.runtime import AgentHandle
 from auditor.metering.slots import cpu_slots, gpus_held
 from auditor.reporting.figures import energy
 from auditor.training.audit import Audit, Spent
+from auditor.training.booked import Booked, Place, booked_here
+from auditor.training.folders import checked_folder, checked_name
 from auditor.training.phases import PhaseCallback, hook
-from auditor.training.recording import Booked, Place, booked_here, checked_folder, checked_name
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

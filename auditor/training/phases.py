@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from auditor.domain.accounts import Phase, audit_account, parse_account
 from auditor.metering.activity import Activity
 from auditor.training.batches import RegularBatches, regular_batches
+from auditor.training.booked import Marks
 from auditor.training.flops import FlopCount, batch_size_of, flops_of
 from auditor.training.lightning import Callback
-from auditor.training.recording import Marks
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

@@ -12,18 +12,16 @@ import fcntl
 import logging
 import os
 import platform
-import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from auditor.domain.errors import InputError, MeterError, one_line
+from auditor.domain.errors import MeterError, one_line
 from auditor.domain.study import Run
 from auditor.metering.activity import Activity, forget, make_header, node_name, open_journal
 from auditor.metering.closing import StudyReader
@@ -34,82 +32,19 @@ from auditor.metering.processes import boot_id
 from auditor.metering.records import Finished, Record, Seal
 from auditor.metering.runtime import AgentHandle, nudge_agent, withdraw_study
 from auditor.metering.slots import cpu_slots, gpu_count
+from auditor.training.booked import book_nobody
+from auditor.training.folders import RUNS, checked_folder, checked_name, next_free
 
 if TYPE_CHECKING:
     from auditor.reporting.publish import ClosedStudy
 
 logger = logging.getLogger("auditor")
 
-RUNS = "auditor-runs"
-"""Where study folders go unless told otherwise, below the working directory."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PACKAGES = ("nas-auditor", "torch", "pytorch-lightning", "lightning", "optuna", "ray", "codecarbon", "mlflow")
 _LAST_READING_S = 5.0
 _FIRST_READING_S = 1.5
 _AGENT_S = 2.0
 _MOST_FAULTS = 100
-
-
-class Marks(Protocol):
-    """Where a training is marked: an activity, or one thread of it."""
-
-    @property
-    def depth(self) -> int:
-        """How many accounts are stacked."""
-
-    def begin(self, account: str) -> None:
-        """Work for an account from now on."""
-
-    def end(self, depth: int | None = None) -> None:
-        """Go back to the account before, or down to a depth."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the books of a study lie, as another process of it needs to know.
-
-    Attributes:
-        folder: The study folder.
-        uuid: Identity of the study.
-        account: Account that the process works for where no mark says otherwise.
-    """
-
-    folder: str
-    uuid: str
-    account: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booked:
-    """Whose books a thread works on, for those who are called within.
-
-    Attributes:
-        marks: Where it marks.
-        account: The account it works for, without a phase.
-        count: Told how many floating-point operations were counted, and which operators were not.
-    """
-
-    marks: Marks
-    account: str
-    count: Callable[[int | None, Iterable[str]], None]
-
-
-_booked: dict[tuple[int, int], Booked] = {}
-
-
-def book_here(booked: Booked | None) -> None:
-    """This thread works on some books from now on, or on none."""
-    key = (os.getpid(), threading.get_ident())
-    if booked is None:
-        _booked.pop(key, None)
-    else:
-        _booked[key] = booked
-
-
-def booked_here() -> Booked | None:
-    """Whose books this thread works on; ``None``: nobody's that it knows of."""
-    return _booked.get((os.getpid(), threading.get_ident()))
 
 
 class Recording:
@@ -313,7 +248,7 @@ class Recording:
             if self._log is not None:
                 self._log.close()
         self._activity = self._log = self._live = None
-        _booked.clear()  # of a process one study is open at a time
+        book_nobody()  # of a process one study is open at a time
         with self.guarded("unlocking the folder"):
             self._unlock()
 
@@ -372,7 +307,7 @@ class Recording:
             else:
                 self._create(folder)
         else:
-            folder = StudyFolder(_next_free(Path(RUNS), self.name).resolve())
+            folder = StudyFolder(next_free(Path(RUNS), self.name).resolve())
             self._create(folder)
         self.folder = folder
         return folder
@@ -398,50 +333,6 @@ class Recording:
                 "gpus": gpu_count(),
             },
         )
-
-
-def checked_name(name: str) -> str:
-    """A name of a study, which becomes part of its accounts.
-
-    Raises:
-        InputError: it holds something else than letters, digits, dots, dashes and underscores.
-    """
-    if not _NAME.fullmatch(name):
-        raise InputError(f"name: expected letters, digits, '.', '-' and '_', got {name!r}")
-    return name
-
-
-def checked_folder(folder: str | Path | None, name: str) -> Path | None:
-    """A folder for a study of some name: a new or empty one, or the study's own.
-
-    Raises:
-        InputError: it holds something else.
-    """
-    if folder is None:
-        return None
-    path = Path(folder).resolve()  # the work may change its directory
-    study = StudyFolder(path)
-    if study.exists():
-        named = study.read_study().study.get("name")
-        if named != name:
-            raise InputError(f"folder: {path} holds the study {named!r}, expected {name!r} or a new folder")
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"folder: {path} is not empty and holds no study; name a new folder")
-    return path
-
-
-def _next_free(parent: Path, name: str) -> Path:
-    """Make the first of ``name``, ``name-2``, … that is not there: of several processes each gets its own."""
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
 
 
 def _versions() -> dict[str, str]:

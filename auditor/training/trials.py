@@ -22,7 +22,8 @@ from auditor.metering.runtime import AgentHandle, nudge_agent, withdraw_study
 from auditor.metering.slots import gpus_held
 from auditor.metering.stack import Stack
 from auditor.tracking.projection import energy_of_search
-from auditor.training.recording import Booked, Marks, Place, Recording, book_here
+from auditor.training.booked import Booked, Marks, Place, book_here
+from auditor.training.recording import Recording
 from auditor.training.summary import summary
 
 _FIRST_READING_S = 2.0

@@ -132,6 +132,7 @@ class TestTwoProcesses:
             if __name__ == "__main__":
                 import auditor.training.callback
                 auditor.training.callback._REFRESH_S = 0.0
+                auditor.training.callback._IDLE_SHARE = 0
                 options = {"devices": 2, "strategy": "ddp"}
                 trainer(AuditCallback("both", **FAST), Look(), **options).fit(Net(), loader(), loader())
                 auditor.training.callback._REFRESH_S = 0.1

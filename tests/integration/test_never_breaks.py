@@ -43,6 +43,7 @@ from unit.training.nets import THIRD_PARTY, Data, Net
 TESTS = Path(__file__).parents[1]
 
 pytestmark = [
+    pytest.mark.slow,
     *THIRD_PARTY,
     pytest.mark.filterwarnings("ignore:.*will be treated as:FutureWarning"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory"),

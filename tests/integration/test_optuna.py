@@ -20,7 +20,7 @@ from auditor.search.verify import verify
 from unit.training.nets import THIRD_PARTY, Data, Net
 
 TESTS = Path(__file__).parents[1]
-pytestmark = THIRD_PARTY
+pytestmark = [pytest.mark.slow, *THIRD_PARTY]
 
 
 @pytest.fixture(autouse=True)
