@@ -26,7 +26,7 @@ from auditor.reporting.figures import energy
 from auditor.training.audit import Audit, Spent
 from auditor.training.booked import Booked, Place, booked_here
 from auditor.training.folders import checked_folder, checked_name
-from auditor.training.phases import PhaseCallback, hook
+from auditor.training.phases import PhaseCallback, part
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -149,18 +149,14 @@ class AuditCallback(PhaseCallback):
         """Close the books once every rank has left them, and report."""
         super().teardown(trainer, pl_module, stage)
         self._leave()
-        flops = None if self.flops is None else float(self.flops)
-        if self._together:
-            ours = torch.tensor(math.nan if flops is None else flops, dtype=torch.float64)
-            summed = trainer.strategy.reduce(ours.to(trainer.strategy.root_device), reduce_op="sum")
-            flops = None if math.isnan(float(summed)) else float(summed)
-        self._report(trainer, flops, TrialState.COMPLETE, "")
+        self._add_up(trainer)
+        self._report(trainer, TrialState.COMPLETE, "")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Close the books of a training that failed, was interrupted or terminated; other ranks are not waited for."""
         super().on_exception(trainer, pl_module, exception)
         self._leave()
-        self._report(trainer, self.flops, TrialState.FAILED, one_line(exception))
+        self._report(trainer, TrialState.FAILED, one_line(exception))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -198,7 +194,7 @@ class AuditCallback(PhaseCallback):
         except Exception as error:
             self.failed("load_state_dict", error)
 
-    @hook
+    @part("opening the books")
     def _lead(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Open the books of the training, unless the process is on somebody's already, as in a search's worker."""
         if (other := Activity.current()) is not None:
@@ -227,7 +223,7 @@ class AuditCallback(PhaseCallback):
         self._began_s = time.monotonic()
         self._next_look_s, self._next_look_batch, self._batches, self._stopped = 0.0, 0, 0, False
 
-    @hook
+    @part("joining the books")
     def _join(self, trainer: pl.Trainer, place: Place | None) -> None:
         """Work on the books that rank 0 opened."""
         if place is None or Activity.current() is not None or booked_elsewhere():
@@ -246,7 +242,7 @@ class AuditCallback(PhaseCallback):
         self._agent.keep()
         self.marks, self.account = self._member, place.account
 
-    @hook
+    @part("looking for open books")
     def _find_host(self) -> None:
         """Whether this thread works on somebody's books already: then the training is marked on those."""
         _close_what_was_left()
@@ -254,7 +250,15 @@ class AuditCallback(PhaseCallback):
         if self._guest is not None:
             self.marks, self.account = self._guest.marks, self._guest.account
 
-    @hook
+    @part("adding up operations")
+    def _add_up(self, trainer: pl.Trainer) -> None:
+        """The operations of all ranks; when they are known every rank has left the books."""
+        if self._together:
+            ours = torch.tensor(math.nan if self.flops is None else float(self.flops), dtype=torch.float64)
+            summed = float(trainer.strategy.reduce(ours.to(trainer.strategy.root_device), reduce_op="sum"))
+            self.flops = None if math.isnan(summed) else int(summed)
+
+    @part("leaving the books")
     def _leave(self) -> None:
         """End the part of this rank."""
         if self._member is not None:
@@ -262,15 +266,14 @@ class AuditCallback(PhaseCallback):
             forget(self._member)
             self._member = None
 
-    @hook
-    def _report(self, trainer: pl.Trainer, flops: float | None, state: TrialState, error: str) -> None:
+    @part("the report")
+    def _report(self, trainer: pl.Trainer, state: TrialState, error: str) -> None:
         self.marks = None
-        counted = None if flops is None else int(flops)
         if self._guest is not None:
-            self._guest.count(counted, self.uncounted_ops)
+            self._guest.count(self.flops, self.uncounted_ops)
         elif (audit := self._audit) is not None:
             with audit.guarded("counting operations"):
-                audit.count(counted, self.uncounted_ops)
+                audit.count(self.flops, self.uncounted_ops)
             audit.step = trainer.global_step
             audit.stop(state=state, error=error)
             self._show(trainer, audit.figures())
@@ -295,7 +298,7 @@ class AuditCallback(PhaseCallback):
             self._figures, self._next_look_batch = seen
         self._show(trainer, self._figures)
 
-    @hook
+    @part("reading the books")
     def _refresh(self, trainer: pl.Trainer) -> None:
         """Read the books, unless that was done a moment ago."""
         audit, began_s = self._audit, time.monotonic()
@@ -307,13 +310,14 @@ class AuditCallback(PhaseCallback):
             return
         began_ns = time.thread_time_ns()
         self._add_regular(trainer)
-        audit.count(self.flops, self.uncounted_ops)
+        ranks = trainer.world_size if self._together else 1  # as if they had the same; at the end they are added up
+        audit.count(None if self.flops is None else self.flops * ranks, self.uncounted_ops)
         self._figures = audit.figures()
         audit.note_step(trainer.global_step, self._figures)
         self._next_look_s = began_s + max(_REFRESH_S, _IDLE_SHARE * (time.monotonic() - began_s))
         audit.activity.audited(time.thread_time_ns() - began_ns)
 
-    @hook
+    @part("callback_metrics")
     def _show(self, trainer: pl.Trainer, figures: Mapping[str, float]) -> None:
         """Put the figures beside the metrics that the training logged."""
         self._figures = dict(figures)

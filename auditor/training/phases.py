@@ -29,15 +29,23 @@ _OURS = frozenset({"auditor", "pytorch_lightning", "lightning"})
 
 def hook(method: Callable[..., None]) -> Callable[..., None]:
     """A hook of a :class:`PhaseCallback`: what fails in it is the callback's to judge."""
+    return part(method.__name__)(method)
 
-    @functools.wraps(method)
-    def guarded(self: PhaseCallback, *args: Any, **kwargs: Any) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except Exception as error:
-            self.failed(method.__name__, error)
 
-    return guarded
+def part(where: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A part of a hook, judged by itself; ``where`` is what people read of it."""
+
+    def decorate(method: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(method)
+        def guarded(self: PhaseCallback, *args: Any, **kwargs: Any) -> None:
+            try:
+                method(self, *args, **kwargs)
+            except Exception as error:
+                self.failed(where, error)
+
+        return guarded
+
+    return decorate
 
 
 class PhaseCallback(Callback):
