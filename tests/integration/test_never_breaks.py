@@ -144,6 +144,7 @@ class Faults:
         self.inside = threading.local()
         self.used: set[tuple[str, str]] = set()
         self.skip: set[str] = set()
+        self.kept: list[AgentHandle] = []
         self.hooks: set[str] = set()
         self.broken: tuple[str, str] | None = None
         self.raised = 0
@@ -162,6 +163,8 @@ class Faults:
             hook = getattr(self.inside, "hook", "")
             if hook and part not in self.skip:
                 self.used.add((hook, part))
+                if part == "AgentHandle.keep":
+                    self.kept.append(args[0])
                 if self.broken in {(hook, part), (hook, EVERY)}:
                     self.raised += 1
                     raise BrokenError(part)
@@ -203,11 +206,14 @@ class Faults:
 
 
 @pytest.fixture
-def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     for name in ("_LAST_READING_S", "_FIRST_READING_S", "_AGENT_S"):
         monkeypatch.setattr(auditor.training.recording, name, 0.3)
     monkeypatch.setattr(auditor.training.trials, "_FIRST_READING_S", 0.3)
-    return Faults(monkeypatch)
+    faults = Faults(monkeypatch)
+    yield faults
+    for agent in faults.kept:
+        agent.release()  # also where that was broken: its thread would start agents for other tests
 
 
 def trainer(*callbacks: Any, **options: Any) -> pl.Trainer:

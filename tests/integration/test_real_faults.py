@@ -82,9 +82,11 @@ def fit(module: pl.LightningModule, *callbacks: Any, **options: Any) -> pl.Train
     return made
 
 
-def statement(name: str = "Busy") -> dict[str, Any]:
+def statement(name: str = "Busy", *, checked: bool = True) -> dict[str, Any]:
+    """The statement of a study; an agent that lost its folder may write one reading more after it was checked."""
     folder = Path("auditor-runs", name)
-    verify(StudyFolder(folder))
+    if checked:
+        verify(StudyFolder(folder))
     found: dict[str, Any] = json.loads((folder / "statement.json").read_bytes())
     return found
 
@@ -113,7 +115,7 @@ class TestTheAgent:
 
     def test_its_folder_goes(self, runtime_dir: Path) -> None:
         assert fit(Busy(4, lambda: shutil.rmtree(runtime_dir), 0.1)).global_step == 20
-        assert statement()["trainings"][0]["state"] == "complete"
+        assert statement(checked=False)["trainings"][0]["state"] == "complete"
 
     def test_its_folder_can_not_be_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
