@@ -201,8 +201,12 @@ def statement_bytes(statement: Mapping[str, Any]) -> bytes:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write beside, then rename: a reader sees the old file or the new one, never half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a full disk is not left fuller
+        raise

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("auditor")
 
-_REFRESH_S = 2.0
+_REFRESH_S = 5.0
+_BUDGET_S = 2.0
+"""The books are read so often within a training, and so often where a budget has to be kept."""
+
 _IDLE_SHARE = 200
 """Reading the books is left alone for so many times as long as it takes: half a percent of a training at most."""
 
@@ -304,7 +307,8 @@ class AuditCallback(PhaseCallback):
         audit, began_s = self._audit, time.monotonic()
         if audit is None or audit.activity is None:
             return
-        a_look = self._batches * _REFRESH_S / max(began_s - self._began_s, _REFRESH_S)
+        pause_s = _REFRESH_S if self._budget_j is None else min(_REFRESH_S, _BUDGET_S)
+        a_look = self._batches * pause_s / max(began_s - self._began_s, pause_s)
         self._next_look_batch = self._batches + min(max(1, int(a_look)), _BATCHES_AT_MOST)
         if began_s < self._next_look_s:
             return
@@ -314,7 +318,7 @@ class AuditCallback(PhaseCallback):
         audit.count(None if self.flops is None else self.flops * ranks, self.uncounted_ops)
         self._figures = audit.figures()
         audit.note_step(trainer.global_step, self._figures)
-        self._next_look_s = began_s + max(_REFRESH_S, _IDLE_SHARE * (time.monotonic() - began_s))
+        self._next_look_s = began_s + max(pause_s, _IDLE_SHARE * (time.monotonic() - began_s))
         audit.activity.audited(time.thread_time_ns() - began_ns)
 
     @part("callback_metrics")
