@@ -50,7 +50,7 @@ def count_flops(module: pl.LightningModule, batch: Any) -> FlopCount:
         batch: A batch as ``training_step`` gets it; only shapes and types are used.
 
     Raises:
-        Exception: whatever the module raises on the meta device (reading a value of a tensor, manual optimisation).
+        Exception: whatever the module raises on the meta device, where it reads a value of a tensor, say.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
