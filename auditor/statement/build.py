@@ -137,6 +137,7 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
         fully_priced=is_fully_priced(cost),
         tail_share=course["tail_share"],
         books=known["measurement"]["grade"],
+        booked_outside=not record.space and not record.imported,
     )
     return _Judged(
         verdict=_verdict(evidence),

@@ -37,6 +37,7 @@ class Evidence:
         fully_priced: Whether every price that was given led to a figure.
         tail_share: Share of the search's energy after the last gain.
         books: Grade of the books.
+        booked_outside: Whether another program ran the search, which knows no default, baselines or test set.
     """
 
     gain: Gain
@@ -50,6 +51,7 @@ class Evidence:
     fully_priced: bool
     tail_share: float | None
     books: str
+    booked_outside: bool = False
 
     @property
     def worth_gain(self) -> float:

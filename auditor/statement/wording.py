@@ -52,6 +52,11 @@ def next_step(evidence: Evidence, grade: VerdictGrade) -> str:
 
 def _complete_the_record(evidence: Evidence) -> str:
     gain = evidence.gain
+    if evidence.booked_outside:
+        return (
+            "To judge the winner, train it and what you would use without searching on fresh seeds and test both: "
+            "auditor search does that."
+        )
     if evidence.complete_trials < LEAST_TRIALS:
         return f"Let at least {LEAST_TRIALS} trials complete: resume the search, or give it a larger budget."
     if gain.default_value is None and not gain.default_tests:

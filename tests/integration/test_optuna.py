@@ -74,6 +74,8 @@ class TestOneLine:
         assert found["trials"]["complete"] == 6
         assert found["gain"]["best"]["value"] == study.best_value
         assert found["gain"]["best"]["params"] == study.best_params
+        assert found["verdict"]["grade"] == "cannot say"
+        assert found["verdict"]["next"].endswith("auditor search does that.")
         assert 0 < found["energy"]["accounts"]["study/optuna/search/sampler"] < 0.1 * found["energy"]["search_uj"]
         for number, energy_j in trial_j(found).items():
             took_s = study.trials[number].duration.total_seconds()
