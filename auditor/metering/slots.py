@@ -29,13 +29,17 @@ def gpu_count() -> int:
         pynvml.nvmlShutdown()
 
 
-def visible_gpus(slots: float) -> dict[str, float]:
+def visible_gpus(slots: float, visible: str | None = None) -> dict[str, float]:
     """The share of each GPU that a process holds which reserved some slots, by UUID.
 
-    ``CUDA_VISIBLE_DEVICES`` says which, by index or UUID; empty where no slots are held or the GPUs can't be told (no
-    driver, MIG instances).
+    Empty where no slots are held or the GPUs can't be told (no driver, MIG instances).
+
+    Args:
+        slots: GPU slots it reserved.
+        visible: Its ``CUDA_VISIBLE_DEVICES``, by index or UUID; ``None``: that of this process.
     """
-    named = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if visible is None else visible
+    named = [part.strip() for part in visible.split(",") if part.strip()]
     if slots <= 0:
         return {}
     uuids = gpu_uuids()

@@ -228,6 +228,7 @@ def test_gpus_held_are_told_by_uuid(gpus: FakeNvml, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-7")
     assert visible_gpus(1) == {}
     assert visible_gpus(0) == {}
+    assert visible_gpus(0.5, "0") == {gpus.uuids[0]: 0.5}  # another process's
 
 
 def test_energy_never_goes_back_while_its_power_changes(gpus: FakeNvml, meter: NvmlMeter) -> None:
