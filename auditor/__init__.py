@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from auditor.training.callback import AuditCallback
     from auditor.training.optuna import OptunaCallback
     from auditor.training.space import LightningSpace
-    from auditor.training.trials import NodeBooks, TrialBooks
+    from auditor.training.trials import TrialBooks
+    from auditor.training.workers import NodeBooks
 
 _PUBLIC = {
     "Audit": ("auditor.training.audit", "Audit"),
@@ -24,7 +25,7 @@ _PUBLIC = {
     "AuditorError": ("auditor.domain.errors", "AuditorError"),
     "InputError": ("auditor.domain.errors", "InputError"),
     "LightningSpace": ("auditor.training.space", "LightningSpace"),
-    "NodeBooks": ("auditor.training.trials", "NodeBooks"),
+    "NodeBooks": ("auditor.training.workers", "NodeBooks"),
     "OptunaCallback": ("auditor.training.optuna", "OptunaCallback"),
     "StudyRecord": ("auditor.domain.study", "StudyRecord"),
     "TrialBooks": ("auditor.training.trials", "TrialBooks"),

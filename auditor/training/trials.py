@@ -14,17 +14,18 @@ from typing import Any
 from auditor.domain.accounts import search_account, trial_account
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import TrialState
-from auditor.metering.activity import Activity, forget
-from auditor.metering.folder import StudyFolder
+from auditor.metering.closing import StudyReader
 from auditor.metering.live import LiveBooks
-from auditor.metering.records import AttemptRecord, OutcomeRecord, StepRecord
-from auditor.metering.runtime import AgentHandle, nudge_agent, withdraw_study
+from auditor.metering.records import AttemptRecord, ClockRecord, OutcomeRecord, StepRecord
+from auditor.metering.runtime import nudge_agent
 from auditor.metering.slots import gpus_held
 from auditor.metering.stack import Stack
 from auditor.tracking.projection import energy_of_search
 from auditor.training.booked import Booked, Marks, Place, book_here
+from auditor.training.folders import checked_folder, checked_name
 from auditor.training.recording import Recording
 from auditor.training.summary import summary
+from auditor.training.workers import Workers
 
 _FIRST_READING_S = 2.0
 _IDLE_S = 5.0
@@ -95,7 +96,8 @@ class TrialBooks(Recording):
         self._timer: threading.Timer | None = None
         self._trials: dict[int, _Open] = {}
         self._lanes: dict[int, Stack] = {}
-        self._others: dict[int, Activity] = {}
+        self._attempts: dict[int, int] = {}
+        self._others: Workers | None = None
         super().__init__(
             name,
             {**study, "direction": direction or None, "test_metric": None},
@@ -103,6 +105,15 @@ class TrialBooks(Recording):
             meters=meters,
             interval_s=interval_s,
         )
+
+    @staticmethod
+    def check(name: str, folder: str | Path | None = None) -> None:
+        """Whether a study of some name can be booked, in some folder.
+
+        Raises:
+            InputError: the name or the folder can't be used.
+        """
+        checked_folder(folder, checked_name(name))
 
     def start(self, *, holds: bool = True) -> None:
         """Begin to book.
@@ -119,6 +130,16 @@ class TrialBooks(Recording):
                 gpus=gpus_held(self._gpus) if holds else {},
                 share=float(holds),
             )
+            if (place := self.place) is not None and self.folder is not None:
+                self._others = Workers(place)
+                reader = StudyReader(self.folder)
+                reader.refresh()
+                self._attempts = {trial.number: len(trial.attempts) for trial in reader.trials()}
+
+    @property
+    def attempts(self) -> Mapping[int, int]:
+        """How many attempts each trial has had, those of earlier sessions included."""
+        return dict(self._attempts)
 
     def wait_for_meter(self) -> None:
         """Wait a moment for the first reading, so that the first trial is metered from its begin."""
@@ -159,8 +180,10 @@ class TrialBooks(Recording):
         self._forget_timer()
         for number in list(self._trials):
             self.end_trial(number, TrialState.FAILED, error="the search ended before it did")
-        for pid in list(self._others):
-            self.release(pid)
+        with self.guarded("the workers"):
+            if self._others is not None:
+                self._others.close()
+        self._others = None
         self._close()
         self._lanes.clear()
         with self.guarded("the summary"):
@@ -194,6 +217,7 @@ class TrialBooks(Recording):
             account = trial_account(self.name, number, attempt)
             trial = _Open(attempt=attempt, begin_ns=begin_ns, marks=marks, depth=marks.depth, params=dict(params or {}))
             self._trials[number] = trial
+            self._attempts[number] = max(attempt, self._attempts.get(number, 0))
             self._record(AttemptRecord(t=begin_ns, trial=number, attempt=attempt, params=dict(trial.params)))
             marks.begin(account)
             if worker is None:
@@ -276,24 +300,36 @@ class TrialBooks(Recording):
                 if lane is not None:
                     lane.end(depth)
 
-    def attach(self, pid: int, *, cpu_slots: float, gpus: Mapping[str, float] | None = None) -> Marks | None:
+    def attach(self, pid: int, *, cpu_slots: float, gpu_slots: float = 0.0, visible: str = "") -> Marks | None:
         """Book another process of this machine, whose trials are begun with what this returns; ``None`` on failure.
+
+        It stays on the books until it ends, or the search does.
 
         Args:
             pid: Its process id.
             cpu_slots: CPU slots it holds.
-            gpus: Share it holds of each GPU, by UUID.
+            gpu_slots: GPU slots it holds.
+            visible: Its ``CUDA_VISIBLE_DEVICES``; which GPUs it holds is not known where it is empty.
         """
         with self.guarded("a worker"):
-            if pid not in self._others and (place := self.place) is not None:
-                self._others[pid] = booked_process(place, pid, cpu_slots=cpu_slots, gpus=gpus or {})
-        return self._others.get(pid)
+            if self._others is not None:
+                return self._others.attach(pid, cpu_slots=cpu_slots, gpu_slots=gpu_slots, visible=visible)
+        return None
 
-    def release(self, pid: int) -> None:
-        """Book another process no more: what it does from now on is not this study's."""
-        with self.guarded("a worker"):
-            if (activity := self._others.pop(pid, None)) is not None:
-                forget(activity)
+    def note_clock(self, ask: Callable[[], tuple[str, str, int]]) -> None:
+        """Hold the clock of another machine against ours: half of a question's way is the error (Cristian 1989).
+
+        Args:
+            ask: Asks the other machine for its name, boot and CLOCK_MONOTONIC.
+        """
+        with self.guarded("the clock of another machine"):
+            asked_ns = time.monotonic_ns()
+            node, boot, mono_ns = ask()
+            half_ns = (time.monotonic_ns() - asked_ns) // 2
+            if self.activity is not None:
+                self.activity.record(
+                    ClockRecord(t=asked_ns + half_ns, node=node, boot=boot, mono_ns=mono_ns, within_ns=half_ns)
+                )
 
     @property
     def place(self) -> Place | None:
@@ -362,68 +398,3 @@ class TrialBooks(Recording):
                 trial.uncounted = tuple(sorted({*trial.uncounted, *uncounted_ops}))
 
         return count
-
-
-class NodeBooks:
-    """Books processes of another machine than that of the program that runs the search; made there, by an actor of it.
-
-    Args:
-        place: Where the books lie; the folder must be visible on both machines.
-        meters: Names of the meters, where no agent runs there yet.
-        interval_s: Seconds between readings, likewise.
-    """
-
-    def __init__(self, place: Place, meters: Sequence[str] = ("auto",), interval_s: float = 1.0) -> None:
-        self._place = place
-        self._activities: dict[int, Activity] = {}
-        self._agent = AgentHandle(meters, interval_s)
-        self._agent.ensure()
-        self._agent.keep()
-
-    def attach(self, pid: int, cpu_slots: float, gpus: Mapping[str, float]) -> None:
-        """Book a process of this machine.
-
-        Raises:
-            JournalError: there is no such process of this user, or it is on somebody's books already.
-        """
-        if pid not in self._activities:
-            self._activities[pid] = booked_process(self._place, pid, cpu_slots=cpu_slots, gpus=gpus)
-
-    def begin(self, pid: int, account: str) -> None:
-        """A process works for an account from now on."""
-        if pid in self._activities:
-            self._activities[pid].begin(account)
-
-    def end(self, pid: int, depth: int | None = None) -> None:
-        """A process goes back to the account before, or down to a depth."""
-        if pid in self._activities:
-            self._activities[pid].end(depth)
-
-    def release(self, pid: int) -> None:
-        """Book a process no more."""
-        if (activity := self._activities.pop(pid, None)) is not None:
-            forget(activity)
-
-    def close(self) -> None:
-        """Book nothing here any more, and have the agent close its journal."""
-        for pid in list(self._activities):
-            self.release(pid)
-        self._agent.release()
-        withdraw_study(str(StudyFolder(Path(self._place.folder)).journals.resolve()))
-
-
-def booked_process(place: Place, pid: int, *, cpu_slots: float, gpus: Mapping[str, float]) -> Activity:
-    """Marks of another process of this machine, for a study that lies somewhere.
-
-    Raises:
-        JournalError: there is no such process of this user, or it is on somebody's books already.
-    """
-    return Activity(
-        StudyFolder(Path(place.folder)).journals,
-        place.uuid,
-        place.account,
-        cpu_slots=cpu_slots,
-        gpu_slots=float(sum(gpus.values())),
-        gpus=gpus,
-        pid=pid,
-    )

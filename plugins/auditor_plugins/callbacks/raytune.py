@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import os
+import functools
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray import tune
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from auditor import NodeBooks, TrialBooks
+from auditor import TrialBooks
+from auditor.domain.errors import one_line
 from auditor.domain.study import TrialState
+from auditor_plugins.callbacks.raytune_told import Told, flat, number_of, plain, told
+from auditor_plugins.callbacks.raytune_workers import Nodes, Nowhere, Worker, worker_of, worker_that_reported
 
-_ANSWER_S = 5.0
+logger = logging.getLogger("auditor")
+
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
-_PLAIN = (str, int, float, bool, type(None))
+_OPENING = "opening the books"
+_Hook = TypeVar("_Hook", bound=Callable[..., None])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,53 +32,43 @@ class _Known:
 
     Attributes:
         number: Its number here: in the order in which trials began.
-        attempt: How often it was begun anew.
-        worker: Process id and address of the worker that runs it now.
+        running: Tune's trial while an attempt of it is open; ``None`` before and after.
+        found: Whether its worker was looked for where it reports, once it was not found at its start.
+        said_done: Whether its last result was to be its last.
         steps: Results so far.
-        stopped: Whether it was stopped from outside, not by itself or by its criteria.
     """
 
     number: int
-    attempt: int = 1
-    worker: tuple[str, int] | None = None
+    running: Any = None
+    found: bool = True
+    said_done: bool = False
     steps: int = 0
-    stopped: bool = False
 
 
-class _Elsewhere:
-    """A worker on another machine, marked by an actor there."""
+def _hook(call: _Hook) -> _Hook:
+    """A hook that notes what fails in it: Tune would end the experiment."""
 
-    def __init__(self, books: Any, pid: int) -> None:
-        self._books = books
-        self._pid = pid
-        self._depth = 0
+    @functools.wraps(call)
+    def guarded(self: RayTuneCallback, *args: Any, **kwargs: Any) -> None:
+        try:
+            call(self, *args, **kwargs)
+        except Exception as error:
+            self._fault(call.__name__, error)
 
-    @property
-    def depth(self) -> int:
-        """How many accounts are stacked."""
-        return self._depth
-
-    def begin(self, account: str) -> None:
-        """Work for an account from now on."""
-        self._depth += 1
-        self._books.begin.remote(self._pid, account)
-
-    def end(self, depth: int | None = None) -> None:
-        """Go back to the account before, or down to a depth."""
-        self._depth = max(0, self._depth - 1) if depth is None else depth
-        self._books.end.remote(self._pid, depth)
+    return guarded  # type: ignore[return-value]
 
 
 class RayTuneCallback(tune.Callback):
     """Books every trial of an experiment: ``tune.RunConfig(callbacks=[RayTuneCallback()])``.
 
     The worker of a trial is on the books from when it starts until the trial ends, with its children, on whatever
-    machine of the cluster it runs; what Tune itself takes has an account of its own. An experiment never fails for it:
-    what goes wrong in the auditor is logged once and becomes a finding.
+    machine of the cluster it runs; what Tune itself takes has an account of its own. An experiment that is restored
+    goes on in its study folder. An experiment never fails for it: what goes wrong in the auditor is logged once and
+    becomes a finding.
 
     Args:
-        metric: Name of the reported metric that the experiment is about; without it trials have no value.
-        mode: ``max`` or ``min``.
+        metric: Name of the reported metric that the experiment is about. Default: what Tune was told.
+        mode: ``max`` or ``min``. Default: likewise.
         name: Name of the study. Default: the name of the experiment.
         folder: Study folder, visible on every machine. Default: the first of ``auditor-runs/<name>``,
             ``auditor-runs/<name>-2``, … that is not there yet.
@@ -95,49 +89,57 @@ class RayTuneCallback(tune.Callback):
         meters: Sequence[str] = ("auto",),
         interval_s: float = 1.0,
     ) -> None:
-        self._metric = metric
-        self._direction = {"max": "maximize", "min": "minimize"}.get(mode or "", "")
+        self._told = self._given = Told(metric=metric or "", mode=mode or "")
         self._name = name
         self._options: dict[str, Any] = {"folder": folder, "meters": tuple(meters), "interval_s": interval_s}
         self._books: TrialBooks | None = None
         self._trials: dict[str, _Known] = {}
-        self._workers: dict[tuple[str, int], Any] = {}
-        self._nodes: dict[str, Any] = {}
-        self._longest = 0
+        self._nodes = Nodes(tuple(meters), interval_s)
+        self._faults: dict[str, str] = {}
+        self._folder: Path | None = None
+        self._waited = False
         if name is not None:
-            self._open(name)
+            TrialBooks.check(name, folder)
 
     @property
     def study_folder(self) -> Path | None:
         """Where the books lie; ``None`` before the first trial, or where they could not be opened."""
-        return None if self._books is None or self._books.folder is None else self._books.folder.path
+        return self._folder
 
+    @_hook
+    def setup(self, *args: Any, **info: Any) -> None:
+        """The experiment begins, or goes on."""
+        self._told = told(self._given)
+
+    @_hook
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Open the books while the first worker starts."""
+        self._begin(trials)
+
+    @_hook
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Trials that were paused hold their worker no longer, and who was stopped with the experiment is told here."""
+        books = self._begin(trials)
+        for known in [known for known in self._trials.values() if known.running is not None]:
+            if known.running.status == "PAUSED" and books is not None:
+                books.suspend_trial(known.number)
+            elif known.running.status == "TERMINATED":
+                self._end(known, TrialState.PRUNED)
+
+    @_hook
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its worker has started, and does nothing yet."""
-        books = self._books
-        if books is None:
-            books = self._open(self._name or _UNFIT.sub("-", trial.experiment_dir_name).strip("-._") or "raytune")
-        with books.guarded("the begin of a trial"):
-            books.start(holds=False)
-            known = self._trials.setdefault(trial.trial_id, _Known(number=len(self._trials)))
-            books.suspend_trial(known.number)  # a paused one goes on elsewhere
-            known.worker = _worker_of(trial)
-            books.begin_trial(
-                known.number,
-                _plain(trial.config),
-                attempt=known.attempt,
-                worker=self._attached(books, trial, known.worker),
-            )
+        if (books := self._begin([trial])) is None:
+            return
+        known = self._known(books, trial)
+        books.suspend_trial(known.number)  # a paused one goes on elsewhere
+        marks: Any = None
+        with books.guarded("finding a worker"):
+            marks = self._marks(books, trial, worker_of(trial))
+        known.found, known.said_done = marks is not None, False
+        self._mark(books, known, trial, marks or Nowhere())
 
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Trials that were paused hold their worker no longer."""
-        books = self._books
-        if books is not None:
-            with books.guarded("pauses"):
-                for trial in trials:
-                    if trial.status == "PAUSED" and trial.trial_id in self._trials:
-                        books.suspend_trial(self._trials[trial.trial_id].number)
-
+    @_hook
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -145,117 +147,124 @@ class RayTuneCallback(tune.Callback):
         books, known = self._books, self._trials.get(trial.trial_id)
         if books is None or known is None:
             return
-        with books.guarded("a report"):
-            known.steps = int(result.get("training_iteration", known.steps + 1))
-            known.stopped = bool(result.get("done")) and not _met(trial.stopping_criterion, result)
-            if (value := self._value(result)) is not None:
-                books.report(known.number, known.steps, value)
+        known.steps = int(result.get("training_iteration", known.steps + 1))
+        known.said_done = bool(result.get("done"))
+        if not known.found:
+            known.found = True
+            if (marks := self._marks(books, trial, worker_that_reported(trial, result))) is not None:
+                self._mark(books, known, trial, marks)
+        if (value := number_of(flat(result).get(self._told.metric))) is not None:
+            books.report(known.number, known.steps, value)
 
+    @_hook
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It ended, by itself or because it was stopped."""
-        books, known = self._books, self._trials.get(trial.trial_id)
-        if books is None or known is None:
+        if (known := self._trials.get(trial.trial_id)) is None or known.running is None:
             return
-        with books.guarded("the end of a trial"):
-            self._longest = max(self._longest, known.steps)
-            pruned = known.stopped and known.steps < self._longest
-            state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-            books.end_trial(known.number, state, value=None if pruned else self._value(trial.last_result or {}))
+        last = flat(trial.last_result or {})
+        cut = self._told.cut(known.said_done, last, trial.stopping_criterion or {})
+        value = None if cut else number_of(last.get(self._told.metric))
+        self._end(known, TrialState.PRUNED if cut else TrialState.COMPLETE, value=value)
 
+    @_hook
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It failed, and is tried again."""
         self._failed(trial, final=False)
 
+    @_hook
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It failed for good."""
         self._failed(trial, final=True)
 
+    @_hook
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Close the books and say what the experiment cost."""
-        books = self._books
-        if books is None:
-            return
-        with books.guarded("leaving other machines"):
-            ray.get([node.close.remote() for node in self._nodes.values()], timeout=_ANSWER_S)
-            self._nodes.clear()
-        books.stop()
-        self._workers.clear()
+        books, self._books = self._books, None
+        if books is not None:
+            self._nodes.close(books)
+            books.stop()
+        self._trials.clear()
+        self._waited = False
+
+    def get_state(self) -> dict[str, Any] | None:
+        """What an experiment that is restored needs to go on in its folder."""
+        if self._folder is None:
+            return None
+        return {"folder": str(self._folder), "numbers": {key: known.number for key, known in self._trials.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on in the folder of an experiment that is restored, where it is still there."""
+        if Path(state["folder"], "study.yaml").is_file():
+            self._options["folder"] = state["folder"]
+            self._trials = {key: _Known(number=number) for key, number in state["numbers"].items()}
 
     def __getstate__(self) -> dict[str, Any]:
         """What Tune copies or stores takes the settings along, and opens books of its own."""
-        return {**self.__dict__, "_books": None, "_trials": {}, "_workers": {}, "_nodes": {}}
+        fresh: dict[str, Any] = {"_books": None, "_trials": {}, "_faults": {}, "_folder": None, "_waited": False}
+        nodes = Nodes(self._options["meters"], self._options["interval_s"])
+        return {**self.__dict__, **fresh, "_nodes": nodes, "_told": self._given}
 
-    def _open(self, name: str) -> TrialBooks:
-        self._books = TrialBooks(
-            name, metric=self._metric or "", direction=self._direction, sampler="Ray Tune", **self._options
-        )
+    def _begin(self, trials: Sequence[Any]) -> TrialBooks | None:
+        """The books, opened once there is a trial, which knows the name of the experiment."""
+        if self._books is None and trials and _OPENING not in self._faults:
+            name = self._name or _UNFIT.sub("-", trials[0].experiment_dir_name).strip("-._") or "raytune"
+            try:
+                self._open(name)
+            except Exception as error:
+                self._fault(_OPENING, error)
         return self._books
 
+    def _open(self, name: str) -> None:
+        direction = {"max": "maximize", "min": "minimize"}.get(self._told.mode, "")
+        self._books = books = TrialBooks(
+            name, metric=self._told.metric, direction=direction, sampler=self._told.sampler, **self._options
+        )
+        books.start(holds=False)
+        self._folder = None if books.folder is None else books.folder.path
+        for where, message in self._faults.items():
+            books.fault(where, message)
+
+    def _known(self, books: TrialBooks, trial: Any) -> _Known:
+        if trial.trial_id not in self._trials:
+            taken = [*books.attempts, *(known.number for known in self._trials.values())]
+            self._trials[trial.trial_id] = _Known(number=max(taken, default=-1) + 1)
+        return self._trials[trial.trial_id]
+
+    def _mark(self, books: TrialBooks, known: _Known, trial: Any, marks: Any) -> None:
+        """The trial works there from now on; a new attempt unless one of it is open."""
+        if not self._waited:
+            self._waited = True
+            books.wait_for_meter()  # its worker does nothing yet
+        begun = books.attempts.get(known.number, 0)
+        attempt = begun if known.running is not None else begun + 1
+        known.running = trial
+        books.begin_trial(known.number, plain(trial.config), attempt=attempt, worker=marks)
+
+    def _marks(self, books: TrialBooks, trial: Any, worker: Worker) -> Any:
+        """Where a worker is marked; ``None`` where that failed."""
+        reserved = trial.placement_group_factory.required_resources
+        cpu_slots, gpu_slots = float(reserved.get("CPU", 0.0)), float(reserved.get("GPU", 0.0))
+        if worker.node == ray.get_runtime_context().get_node_id():
+            return books.attach(worker.pid, cpu_slots=cpu_slots, gpu_slots=gpu_slots, visible=worker.visible)
+        return self._nodes.attach(books, worker, cpu_slots=cpu_slots, gpu_slots=gpu_slots)
+
+    def _end(self, known: _Known, state: TrialState, **how: Any) -> None:
+        trial, known.running = known.running, None
+        if self._books is not None:
+            self._books.end_trial(known.number, state, params=plain(trial.config), **how)
+
     def _failed(self, trial: Any, *, final: bool) -> None:
-        books, known = self._books, self._trials.get(trial.trial_id)
-        if books is None or known is None:
+        if (books := self._begin([trial])) is None:
             return
-        with books.guarded("the end of a trial"):
-            error = " ".join(str(trial.get_error() or "").split())[-500:]
-            books.end_trial(known.number, TrialState.FAILED, error=error, final=final)
-            known.attempt += not final
+        known = self._known(books, trial)
+        if known.running is None:  # its worker died before the trial could begin
+            self._mark(books, known, trial, Nowhere())
+        error = " ".join(str(trial.get_error() or "").split())[-500:]
+        self._end(known, TrialState.FAILED, error=error, final=final)
 
-    def _value(self, result: Mapping[str, Any]) -> float | None:
-        value = result.get(self._metric) if self._metric else None
-        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-    def _attached(self, books: TrialBooks, trial: Any, worker: tuple[str, int]) -> Any:
-        """Where a worker is marked; made known to the books when it is met first."""
-        if worker in self._workers:
-            return self._workers[worker]
-        address, pid = worker
-        slots = trial.placement_group_factory.required_resources
-        gpus = _gpus_of(trial) if slots.get("GPU") else {}
-        if address == ray.util.get_node_ip_address():
-            marks: Any = books.attach(pid, cpu_slots=float(slots.get("CPU", 0.0)), gpus=gpus)
-        else:
-            node = self._node(books, address)
-            ray.get(node.attach.remote(pid, float(slots.get("CPU", 0.0)), gpus), timeout=_ANSWER_S)
-            marks = _Elsewhere(node, pid)
-        if marks is None:
-            raise LookupError(f"worker {pid} on {address} is not on the books")
-        self._workers[worker] = marks
-        return marks
-
-    def _node(self, books: TrialBooks, address: str) -> Any:
-        """An actor on another machine of the cluster that books processes there."""
-        if address not in self._nodes:
-            place = books.place
-            [node_id, *_] = [n["NodeID"] for n in ray.nodes() if n["Alive"] and n["NodeManagerAddress"] == address]
-            pinned = NodeAffinitySchedulingStrategy(node_id, soft=False)
-            actor = ray.remote(NodeBooks).options(
-                num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy=pinned
-            )
-            self._nodes[address] = actor.remote(place, self._options["meters"], self._options["interval_s"])
-        return self._nodes[address]
-
-
-def _met(criteria: Mapping[str, Any] | None, result: Mapping[str, Any]) -> bool:
-    """Whether a result fulfils one of the criteria that end a trial."""
-    return any(name in result and result[name] >= limit for name, limit in (criteria or {}).items())
-
-
-def _worker_of(trial: Any) -> tuple[str, int]:
-    """Address and process id of a trial's worker."""
-    address, pid = ray.get(trial.temporary_state.ray_actor.get_current_ip_pid.remote(), timeout=_ANSWER_S)
-    return str(address), int(pid)
-
-
-def _gpus_of(trial: Any) -> dict[str, float]:
-    """The GPUs of a trial's worker by UUID, where its environment names them so."""
-    named = ray.get(
-        trial.temporary_state.ray_actor.__ray_call__.remote(lambda _: os.environ.get("CUDA_VISIBLE_DEVICES", "")),
-        timeout=_ANSWER_S,
-    )
-    uuids = [part.strip() for part in named.split(",") if part.strip().startswith("GPU-")]
-    return {uuid: trial.placement_group_factory.required_resources["GPU"] / len(uuids) for uuid in uuids}
-
-
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as a journal holds it."""
-    return {str(name): value if isinstance(value, _PLAIN) else repr(value) for name, value in config.items()}
+    def _fault(self, where: str, error: Exception) -> None:
+        if self._books is not None:
+            self._books.fault(where, error)
+        elif where not in self._faults:  # told to the books when they open
+            self._faults[where] = one_line(error)
+            logger.warning("nas-auditor failed in %s; what it audits goes on: %s", where, one_line(error))
