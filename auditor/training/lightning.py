@@ -7,14 +7,14 @@ of either, but importing the second beside the first costs seconds.
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or "pytorch_lightning" in sys.modules:
     from pytorch_lightning import Callback
-elif "pytorch_lightning" not in sys.modules and ("lightning.pytorch" in sys.modules or find_spec("lightning")):
-    from lightning.pytorch import Callback
 else:
-    from pytorch_lightning import Callback
+    try:
+        from lightning.pytorch import Callback
+    except ImportError:  # not there, or a file of the user's that is called so
+        from pytorch_lightning import Callback
 
 __all__ = ["Callback"]
