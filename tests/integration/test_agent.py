@@ -437,7 +437,7 @@ def test_a_process_that_opens_its_study_again_is_booked_each_time(tmp_path: Path
     used = {phase: books.account_cpu_s[f"study/u/training/run/{phase}"] for phase in ("train", "test")}
     assert used == {"train": pytest.approx(2.0, rel=0.1), "test": pytest.approx(1.0, rel=0.1)}
     paid = {phase: books.accounts[f"study/u/training/run/{phase}"] for phase in used}
-    assert paid["train"] == pytest.approx(2 * paid["test"], rel=0.2)
+    assert paid["train"] > paid["test"] > 0  # by how much depends on what else the machine does meanwhile
     assert len(list(folder.journals.glob("marks-*.jsonl"))) == 3
 
 

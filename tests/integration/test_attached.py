@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def here(tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch) -> 
     while mlflow.active_run() is not None:
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)  # set_experiment leaves it to whoever comes next
     stop_agent(runtime_dir)
 
 

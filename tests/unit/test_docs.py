@@ -98,7 +98,10 @@ def test_the_examples_of_wrapping_run(page: str, tmp_path: Path, runtime_dir: Pa
     shown = blocks(ROOT / "docs" / page, "python")
     assert len(shown) >= 4
     (tmp_path / "program.py").write_text(GIVEN + "\n".join(shown))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "examples"), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")
+    }  # of other tests
+    environment |= {"PYTHONPATH": str(ROOT / "examples"), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
     command = [sys.executable, "program.py"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
