@@ -13,6 +13,13 @@ from auditor.metering.activity import Activity, forget
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray and MLflow are imported, before any fixture
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
+ROOMS = ("property", "unit", "contract", "integration", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Small tests first, while no thread of Ray or MLflow is in this process (one draws from ``random`` at will)."""
+    items.sort(key=lambda item: ROOMS.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+
 
 @pytest.fixture(autouse=True)
 def runtime_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -222,7 +222,9 @@ class AgentHandle:
     """
 
     def __init__(self, meters: Sequence[str], interval_s: float, static_w: Mapping[str, float] | None = None) -> None:
-        self._command = [sys.executable, "-m", "auditor.metering.agent", "--interval", str(interval_s)]
+        # Ray kills the children of a worker that ends: the agent is a child of a shell, which tells how it ended
+        self._command = ["sh", "-c", '"$0" "$@"; exit $?', sys.executable, "-m", "auditor.metering.agent"]
+        self._command += ["--interval", str(interval_s)]
         self._command += [part for meter in meters for part in ("--meter", meter)]
         self._command += [part for name, watts in (static_w or {}).items() for part in ("--static", f"{name}={watts}")]
         self._process: subprocess.Popen[bytes] | None = None

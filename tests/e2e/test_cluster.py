@@ -127,7 +127,8 @@ def test_a_search_on_two_hosts_has_two_agents(tmp_path: Path, monkeypatch: pytes
         assert_verified(folder)
         journals = {path.name: path.read_text() for path in folder.glob("journal/readings-*.jsonl")}
         assert {name.split("-")[1] for name in journals} == {socket.gethostname(), "other"}
-        assert all('"k":"closed"' in text.splitlines()[-1] for text in journals.values())
+        last = {name: text.splitlines()[-1] for name, text in journals.items()}
+        assert all('"k":"closed"' in line for line in last.values()), last
         time.sleep(2)  # an agent that went on would write meanwhile
         assert_verified(folder)
         (tmp_path / "power.csv").write_text("t_s,cpu_w\n0,10\n1000,10\n")

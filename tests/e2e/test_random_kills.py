@@ -91,7 +91,7 @@ def test_after_a_kill_the_books_are_right_and_the_study_goes_on(
         time.sleep(moment.uniform(0, 6))
         victims = wait_until(lambda: belonging(runtime_dir, TITLES[target]), f"a process of the {target} to kill")
         killed_ns = time.monotonic_ns()
-        kill(victims if target in {"everything", "worker"} else victims[:1])
+        kill(victims if target in {"everything", "worker", "agent"} else victims[:1])
         try:
             output, _ = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:

@@ -222,6 +222,23 @@ def test_a_killed_agent_is_replaced_and_the_gap_found(tmp_path: Path, runtime_di
 
 
 @pytest.mark.slow
+def test_the_agent_outlives_what_started_it(tmp_path: Path, runtime_dir: Path) -> None:
+    """Ray kills the children of a worker that ends, sessions of their own or not."""
+    folder = study_folder(tmp_path / "s", "u")
+    activity = driver(folder, "u")
+    reader, handle = StudyReader(folder), AgentHandle(["replay"], 0.2)
+    start(handle, reader)
+    child = handle._process
+    assert child is not None
+    child.kill()
+    child.wait()
+    before = readings(reader)
+    wait(lambda: readings(reader) >= before + 2)
+    assert agent_pid(runtime_dir) not in {None, child.pid}
+    forget(activity)
+
+
+@pytest.mark.slow
 def test_the_agent_leaves_when_no_registered_process_lives(tmp_path: Path, runtime_dir: Path) -> None:
     folder = study_folder(tmp_path / "s", "u")
     child = spawn(folder, "u", "study/u/search/orchestration", 0.0)
