@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from auditor.domain.errors import AuditorError, InputError
     from auditor.domain.study import StudyRecord
-    from auditor.metering.closing import read_study as open_study
+    from auditor.importers.folder import open_study
     from auditor.training.audit import Audit, audit
     from auditor.training.callback import AuditCallback
     from auditor.training.optuna import OptunaCallback
@@ -30,7 +30,7 @@ _PUBLIC = {
     "StudyRecord": ("auditor.domain.study", "StudyRecord"),
     "TrialBooks": ("auditor.training.trials", "TrialBooks"),
     "audit": ("auditor.training.audit", "audit"),
-    "open_study": ("auditor.metering.closing", "read_study"),
+    "open_study": ("auditor.importers.folder", "open_study"),
 }
 
 __all__ = [

@@ -9,11 +9,16 @@ from typing import Any
 
 from auditor.domain.errors import InputError, UnknownNameError, one_line
 
-GROUPS = {"meter": "auditor.meters", "space": "auditor.spaces"}
+GROUPS = {
+    "meter": "auditor.meters",
+    "space": "auditor.spaces",
+    "importer": "auditor.importers",
+    "hardware": "auditor.hardware",
+}
 
 
 def installed(kind: str) -> dict[str, EntryPoint]:
-    """Entry points of a kind (``meter``, ``space``) by name; nothing is imported."""
+    """Entry points of a kind by name; nothing is imported."""
     return {point.name: point for point in sorted(entry_points(group=GROUPS[kind]), key=lambda p: p.name)}
 
 
@@ -23,7 +28,7 @@ def load(kind: str, name: str, *, where: str = "") -> Any:
     The current folder counts as importable for ``module:attribute``, as it does for ``python -m``.
 
     Args:
-        kind: ``meter`` or ``space``.
+        kind: ``meter``, ``space``, ``importer`` or ``hardware``.
         name: A registered name, or ``module:attribute``.
         where: Which setting named it, for the message.
 

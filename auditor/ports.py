@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from auditor.domain.imported import ImportedStudy
 from auditor.domain.provenance import Provenance
 
 if TYPE_CHECKING:  # heavy, and only needed for annotations
@@ -87,6 +88,50 @@ class ProcessUsage(Protocol):
         By component, then by process id (half of a GPU's multiprocessors for a second: 5e8). A component is left out
         while its driver can't tell.
         """
+
+
+@runtime_checkable
+class Importer(Protocol):
+    """Reads studies that ran elsewhere; ``auditor.testing.ImporterContract`` is the suite an importer must pass.
+
+    It writes nothing at the source, unpickles nothing, and asks nothing of other machines but the source.
+
+    Attributes:
+        name: The name it is registered under.
+        options: What it can be told beside the source, each with one sentence for people.
+    """
+
+    name: str
+    options: Mapping[str, str]
+
+    def read(self, source: str, options: Mapping[str, str]) -> ImportedStudy:
+        """The study at a source.
+
+        Args:
+            source: A path or a URL.
+            options: Values by the names in :attr:`options`; those not given are left out.
+
+        Raises:
+            InputError: there is nothing to read, not what was expected, or more than one study to choose from; the
+                message names what is there.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareProfile:
+    """Power of one device, for energy worked out from durations.
+
+    Attributes:
+        name: For people, for example ``NVIDIA A100 SXM4 40 GB``.
+        idle_w: Power without load, in watts.
+        full_w: Power at full load (the board's limit), in watts.
+        source: Who says so.
+    """
+
+    name: str
+    idle_w: float
+    full_w: float
+    source: str
 
 
 class Clock(Protocol):

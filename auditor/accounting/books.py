@@ -41,6 +41,11 @@ class Ledger:
     energy_uj: Int64
 
 
+def empty_ledger() -> Ledger:
+    """A ledger without entries: nothing was metered interval by interval."""
+    return _ledger((), ())
+
+
 def close_books(
     traces: Iterable[NodeTrace],
     *,

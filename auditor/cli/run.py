@@ -66,14 +66,14 @@ def report(
 ) -> None:
     """Close the books of a study again and show them."""
     from auditor.accounting.allocate import Policy
-    from auditor.metering.closing import StudyReader
+    from auditor.importers.folder import open_reader
     from auditor.metering.folder import StudyFolder, statement_bytes
     from auditor.reporting.publish import close_study
     from auditor.search.contradictions import contradictions
 
     if policy is not None and policy not in list(Policy):
         raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")
-    reader = StudyReader(StudyFolder(folder))
+    reader = open_reader(StudyFolder(folder))
     parameters = _with_options(reader.parameters, pue, grid, price)
     reader.refresh()
     stored = str(reader.file.config.get("metering", {}).get("policy", Policy.RESERVED.value))

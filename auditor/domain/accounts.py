@@ -9,6 +9,8 @@ Every name is built here and taken apart here, so that the scheme stands in one 
     study/<study>/search/{sampler,tracking,orchestration}
     study/<study>/audit
     node/<node>/{idle,foreign,unexplained}
+
+Studies that ran elsewhere have names of any kind: ``%`` and ``/`` in a name are written ``%25`` and ``%2F``.
 """
 
 from __future__ import annotations
@@ -29,34 +31,44 @@ class Phase(StrEnum):
     TEARDOWN = "teardown"
 
 
+def _written(name: str) -> str:
+    """A name as a part of an account name."""
+    return name.replace("%", "%25").replace("/", "%2F") if "%" in name or "/" in name else name
+
+
+def _read(part: str) -> str:
+    """The name that a part of an account name stands for."""
+    return part.replace("%2F", "/").replace("%25", "%") if "%" in part else part
+
+
 def trial_account(study: str, number: int, attempt: int) -> str:
     """Account of one attempt of a trial, without its phase."""
-    return f"study/{study}/trial/{number}/{attempt}"
+    return f"study/{_written(study)}/trial/{number}/{attempt}"
 
 
 def baseline_account(study: str, name: str) -> str:
     """Account of a baseline, without its phase."""
-    return f"study/{study}/baseline/{name}"
+    return f"study/{_written(study)}/baseline/{_written(name)}"
 
 
 def evaluation_account(study: str, subject: str) -> str:
     """Account of the retraining of a subject (``winner``, ``default``), without its phase."""
-    return f"study/{study}/evaluation/{subject}"
+    return f"study/{_written(study)}/evaluation/{subject}"
 
 
 def training_account(study: str, run: str) -> str:
     """Account of a plain training, without its phase."""
-    return f"study/{study}/training/{run}"
+    return f"study/{_written(study)}/training/{run}"
 
 
 def search_account(study: str, part: str) -> str:
     """Account of the search's own work: ``sampler``, ``tracking`` or ``orchestration``."""
-    return f"study/{study}/search/{part}"
+    return f"study/{_written(study)}/search/{part}"
 
 
 def audit_account(study: str) -> str:
     """Account of the auditor itself."""
-    return f"study/{study}/audit"
+    return f"study/{_written(study)}/audit"
 
 
 def node_account(node: str, part: str) -> str:
@@ -96,6 +108,7 @@ def parse_account(account: str) -> AccountName:
     if owner == "node" and kind in {"idle", "foreign", "unexplained"} and not rest:
         return AccountName(owner=owner, name=name, kind=kind)
     if owner == "study":
+        name = _read(name)
         if kind == "audit" and not rest:
             return AccountName(owner=owner, name=name, kind=kind)
         if kind == "search" and len(rest) == 1:
@@ -111,6 +124,6 @@ def parse_account(account: str) -> AccountName:
             )
         if kind in {"baseline", "evaluation", "training"} and len(rest) in {1, 2}:
             return AccountName(
-                owner=owner, name=name, kind=kind, subject=rest[0], phase=rest[1] if len(rest) == 2 else ""
+                owner=owner, name=name, kind=kind, subject=_read(rest[0]), phase=rest[1] if len(rest) == 2 else ""
             )
     raise ValueError(f"'{account}' is no account name: expected study/<study>/… or node/<node>/…")

@@ -54,7 +54,7 @@ class Attempt:
     Attributes:
         number: Counted from 1; a retry is the next number.
         state: How it ended.
-        begin_ns: When it was handed out.
+        begin_ns: When it was handed out; 0 where an imported study does not say.
         end_ns: When it ended; ``None`` while running or where the end is unknown.
         flops: Floating-point operations counted (2 per multiply-add); ``None`` where not counted.
         uncounted_ops: Names of operators that the count does not know.
@@ -82,6 +82,10 @@ class Trial:
         intermediate: Value of the metric by step (epoch), as reported to the pruner.
         intermediate_ns: When each step was reported.
         attempts: Every execution, in order.
+        values: Final values of all objectives, where there are several; ``value`` is ``None`` then.
+        test_value: Value on the test set, where an imported study has one for each trial.
+        fidelity: How far it was trained (epochs, data, …), where an imported study says so.
+        random: Whether it was drawn independently of all other trials; ``None`` where that is not known.
     """
 
     number: int
@@ -91,6 +95,10 @@ class Trial:
     intermediate: Mapping[int, float] = field(default_factory=dict)
     intermediate_ns: Mapping[int, int] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
+    values: tuple[float, ...] = ()
+    test_value: float | None = None
+    fidelity: float | None = None
+    random: bool | None = None
 
     @property
     def end_ns(self) -> int | None:
@@ -107,7 +115,7 @@ class Run:
         name: Baseline's name, the evaluated subject (``winner``, ``default``), or the number of a training.
         state: How it ended.
         seed: Seed of an evaluation; ``None`` for a baseline on the search's own seed.
-        trial: The trial whose parameters the winner has; ``None`` otherwise.
+        trial: The trial whose parameters the winner has, or that is the default itself; ``None`` otherwise.
         value: Metric on the validation set.
         test_value: Metric on the test set.
         begin_ns: Start.
@@ -251,6 +259,9 @@ class StudyRecord:
         runs: Baselines, evaluations and plain trainings.
         books: The closed books.
         imported: Whether the study ran elsewhere, so that its energy was compiled and not metered here.
+        pue_inside: Power usage effectiveness that reported energy held, and that was taken out of it; ``None``: nobody
+            said whether it holds any.
+        directions: Direction of each objective, where there are several.
         kind: ``search``, or ``training`` where nothing is searched: space, sampler, metric, direction are empty then.
         findings: What reading the study found.
     """
@@ -266,5 +277,7 @@ class StudyRecord:
     trials: tuple[Trial, ...] = ()
     runs: tuple[Run, ...] = ()
     imported: bool = False
+    pue_inside: float | None = None
+    directions: tuple[str, ...] = ()
     kind: str = "search"
     findings: tuple[Finding, ...] = ()

@@ -10,12 +10,12 @@ from typing import TypeVar
 from auditor.accounting.allocate import Policy
 from auditor.accounting.books import Ledger, close_books
 from auditor.domain.errors import JournalError
-from auditor.domain.parameters import CarbonFactor, Parameters
+from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Finding, Run, Severity, StudyRecord, Trial
 from auditor.metering.activity import node_name
 from auditor.metering.crosscheck import otherwise_metered, without_energy
-from auditor.metering.folder import StudyFile, StudyFolder
+from auditor.metering.folder import StudyFile, StudyFolder, stored_parameters
 from auditor.metering.history import runs_of, trials_of
 from auditor.metering.journal import JournalReader
 from auditor.metering.parts import PARTS, Marks, Readings, SearchLog
@@ -82,9 +82,7 @@ class StudyReader:
     @property
     def parameters(self) -> Parameters:
         """The parameters that ``study.yaml`` holds."""
-        fields = dict(self.file.parameters)
-        factor = fields.pop("factor", None)
-        return Parameters(factor=CarbonFactor(**factor) if factor else None, **fields)
+        return stored_parameters(self.file)
 
     def energy_and_power(self) -> tuple[float | None, float | None]:
         """Joules metered since the first reading, all nodes, and watts over the last interval; ``None`` before it."""

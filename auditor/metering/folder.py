@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from auditor.domain.errors import InputError, JournalError
+from auditor.domain.parameters import CarbonFactor, Parameters
 
 FORMAT = 1
 """Version of the study folder, in ``study.yaml`` and ``manifest.json``."""
@@ -54,6 +55,7 @@ class StudyFolder:
         self.statement = path / "statement.json"
         self.report = path / "report.html"
         self.ledger = path / "ledger.parquet"
+        self.trials = path / "trials.parquet"
         self.manifest = path / "manifest.json"
         self.lock_file = path / ".lock"
 
@@ -61,8 +63,17 @@ class StudyFolder:
         """Whether this is a study folder already."""
         return self.study_yaml.is_file()
 
-    def create(self, file: StudyFile) -> None:
+    @property
+    def imported(self) -> bool:
+        """Whether its study ran elsewhere: it has a table of trials instead of journals."""
+        return self.trials.is_file()
+
+    def create(self, file: StudyFile, *, journals: bool = True) -> None:
         """Make the folder with its ``study.yaml``.
+
+        Args:
+            file: What ``study.yaml`` says.
+            journals: Whether the study will have journals; one that ran elsewhere has none.
 
         Raises:
             InputError: the folder can't be made or written to, or holds something else.
@@ -70,7 +81,7 @@ class StudyFolder:
         try:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise InputError(f"{self.path}: is not empty and holds no study; name a new folder with --out")
-            self.journals.mkdir(parents=True, exist_ok=True)
+            (self.journals if journals else self.path).mkdir(parents=True, exist_ok=True)
             self.write_study(file)
         except OSError as error:
             raise InputError(
@@ -186,6 +197,13 @@ class StudyFolder:
         finally:
             os.close(fd)
         return False
+
+
+def stored_parameters(file: StudyFile) -> Parameters:
+    """The parameters of the statement that ``study.yaml`` holds."""
+    fields = dict(file.parameters)
+    factor = fields.pop("factor", None)
+    return Parameters(factor=CarbonFactor(**factor) if factor else None, **fields)
 
 
 def manifest_bytes(digests: Mapping[str, str]) -> bytes:

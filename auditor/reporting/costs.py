@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from auditor.domain.accounts import AccountName, parse_account
 from auditor.reporting.figures import is_figure
-from auditor.reporting.lookup import Statement, at, figure, text
+from auditor.reporting.lookup import Statement, at, figure
 
 _GROUPS = {
     "trial": ("Trials", "all, also pruned, failed, lost"),
@@ -91,7 +91,7 @@ def costs(statement: Statement) -> list[Cost]:
     groups: dict[str, float] = {}
     phases: dict[str, float] = {}
     for name, energy_j in accounts(statement).items():
-        account = account_name(statement, name)
+        account = account_name(name)
         key = _group(account)
         groups[key] = groups.get(key, 0.0) + energy_j
         if account is not None and key == "trial" and account.phase:
@@ -148,7 +148,7 @@ def baseline_energy_j(statement: Statement, name: str) -> float | None:
     parts = [
         energy_j
         for account, energy_j in accounts(statement).items()
-        if (taken := account_name(statement, account)) and (taken.kind, taken.subject) == ("baseline", name)
+        if (taken := account_name(account)) and (taken.kind, taken.subject) == ("baseline", name)
     ]
     return sum(parts) if parts else None
 
@@ -158,11 +158,10 @@ def phase_label(phase: str) -> str:
     return _PHASES.get(phase, phase)
 
 
-def account_name(statement: Statement, name: str) -> AccountName | None:
-    """An account name taken apart, also where the study's name has slashes; ``None`` for an unknown one."""
-    own = f"study/{text(statement, 'study.name')}/"
+def account_name(name: str) -> AccountName | None:
+    """An account name taken apart; ``None`` for an unknown one."""
     try:
-        return parse_account(f"study/-/{name.removeprefix(own)}" if name.startswith(own) else name)
+        return parse_account(name)
     except ValueError:
         return None
 

@@ -11,6 +11,7 @@ from auditor.accounting.allocate import Policy
 from auditor.accounting.books import Ledger
 from auditor.domain.parameters import Parameters
 from auditor.domain.study import Finding, StudyRecord
+from auditor.importers.folder import ImportedReader, open_reader
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder, write_atomically
 from auditor.reporting import render_html
@@ -36,7 +37,7 @@ class ClosedStudy:
 
 
 def close_study(
-    reader: StudyReader,
+    reader: StudyReader | ImportedReader,
     parameters: Parameters,
     policy: str,
     *,
@@ -46,7 +47,7 @@ def close_study(
     """Close the books of a study that was read, and state its figures; nothing is written.
 
     Args:
-        reader: Has read the journals.
+        reader: Has read the journals, or the trials of a study that ran elsewhere.
         parameters: Factors, prices and worth.
         policy: How static energy is shared.
         auditor: Version to name in the statement; the installed one where not given.
@@ -61,9 +62,9 @@ def close_study(
 def publish(folder: StudyFolder, parameters: Parameters, policy: str) -> dict[str, Any]:
     """Close the books and write ``statement.json``, ``report.html``, ``ledger.parquet`` and ``manifest.json``.
 
-    The journals are read anew, as whoever checks the figures will read them.
+    The journals, or the trials of a study that ran elsewhere, are read anew, as whoever checks the figures does it.
     """
-    reader = StudyReader(folder)
+    reader = open_reader(folder)
     reader.refresh()
     closed = close_study(reader, parameters, policy)
     write_study(folder, closed)
@@ -72,7 +73,8 @@ def publish(folder: StudyFolder, parameters: Parameters, policy: str) -> dict[st
 
 def write_study(folder: StudyFolder, closed: ClosedStudy) -> None:
     """Write the files that a study publishes, the manifest last."""
-    write_atomically(folder.ledger, ledger_bytes(closed.ledger))
+    if not folder.imported:
+        write_atomically(folder.ledger, ledger_bytes(closed.ledger))
     folder.write_statement(closed.statement)
     write_atomically(folder.report, render_html(closed.statement).encode())
     folder.write_manifest()

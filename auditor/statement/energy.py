@@ -70,7 +70,7 @@ def energy_section(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], l
         "boundary": {
             "included": list(INCLUDED_TRAINING if record.kind == TRAINING else INCLUDED),
             "excluded": list(EXCLUDED_TRAINING if record.kind == TRAINING else EXCLUDED),
-            "pue_inside": None if record.imported else False,
+            "pue_inside": None if record.imported and record.pue_inside is None else False,
         },
         "unmetered_start_s": finite(books.unmetered_start_s),
         "after_seal_s": finite(books.after_seal_s),
@@ -135,7 +135,7 @@ def _gaps(record: StudyRecord) -> list[Finding]:
         )
     elif finite(books.after_seal_s) is None:
         found.append(info("no-seal", "energy.after_seal_s is null: nothing after a seal is known."))
-    if record.imported:
+    if record.imported and record.pue_inside is None:
         found.append(
             info(
                 "pue-unknown",
