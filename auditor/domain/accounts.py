@@ -51,6 +51,16 @@ def baseline_account(study: str, name: str) -> str:
     return f"study/{_written(study)}/baseline/{_written(name)}"
 
 
+def draw_subject(draw: int) -> str:
+    """Subject of a draw of the random arm, whose accounts are those of a baseline."""
+    return f"random-{draw}"
+
+
+def is_draw(subject: str) -> bool:
+    """Whether the subject of a baseline is a draw of the random arm."""
+    return subject.startswith("random-") and subject.removeprefix("random-").isdecimal()
+
+
 def evaluation_account(study: str, subject: str) -> str:
     """Account of the retraining of a subject (``winner``, ``default``), without its phase."""
     return f"study/{_written(study)}/evaluation/{subject}"

@@ -116,6 +116,7 @@ class Run:
         state: How it ended.
         seed: Seed of an evaluation; ``None`` for a baseline on the search's own seed.
         trial: The trial whose parameters the winner has, or that is the default itself; ``None`` otherwise.
+        draw: Number of a draw of the random arm, the baseline ``random``, which has a run for each; ``None`` otherwise.
         value: Metric on the validation set.
         test_value: Metric on the test set.
         begin_ns: Start.
@@ -132,6 +133,7 @@ class Run:
     state: TrialState
     seed: int | None = None
     trial: int | None = None
+    draw: int | None = None
     value: float | None = None
     test_value: float | None = None
     begin_ns: int = 0

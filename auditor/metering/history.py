@@ -74,6 +74,7 @@ def runs_of(logs: Sequence[SearchLog], timeline: Timeline) -> tuple[Run, ...]:
                         state=TrialState(record.state),
                         seed=record.seed,
                         trial=record.trial,
+                        draw=record.draw,
                         value=record.value,
                         test_value=record.test_value,
                         begin_ns=record.begin_ns + offset,

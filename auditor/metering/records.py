@@ -280,6 +280,7 @@ class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=T
     state: str
     seed: int | None = None
     trial: int | None = None
+    draw: int | None = None
     value: float | None = None
     test_value: float | None = None
     flops: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from auditor.accounting.books import is_search_account
+from auditor.domain.accounts import is_draw, parse_account
 from auditor.domain.amounts import parse_energy_j, parse_mass_g, parse_time_s
 from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import JOULES_PER_KWH, uj_to_j
@@ -45,7 +46,7 @@ class Limits:
             return f"time ({self.time_s:.3g} s)"
         if books is None:
             return ""
-        energy_j = uj_to_j(sum(uj for account, uj in books.accounts.items() if is_search_account(account)))
+        energy_j = uj_to_j(sum(uj for account, uj in books.accounts.items() if _is_budgeted(account)))
         if self.energy_j is not None and energy_j >= self.energy_j:
             return f"energy ({self.energy_j:.3g} J)"
         kwh = energy_j / JOULES_PER_KWH * parameters.pue
@@ -58,6 +59,12 @@ class Limits:
             if spent >= self.money:
                 return f"money ({self.money:.3g} {parameters.currency})"
         return ""
+
+
+def _is_budgeted(account: str) -> bool:
+    """Whether an account is on the budget: what the search costs, and the random arm beside it."""
+    name = parse_account(account)
+    return is_search_account(account) or (name.kind == "baseline" and is_draw(name.subject))
 
 
 def limits(budget: BudgetSection) -> Limits:

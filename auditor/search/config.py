@@ -15,8 +15,13 @@ from auditor.domain.amounts import parse_energy_j, parse_mass_g, parse_time_s
 from auditor.domain.errors import InputError, UnknownNameError
 from auditor.search.samplers import PRUNERS, SAMPLERS, check_name
 
-BASELINES = ("default", "logistic_regression", "svc")
+BASELINES = ("default", "logistic_regression", "svc", "random")
 """Baselines that can be named in a configuration."""
+
+RANDOM = "random"
+"""The baseline that is a random search beside the search."""
+
+_ARM = "{random: {share: 0.25}}"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -102,6 +107,18 @@ class MeteringSection(_Section):
     policy: Literal["reserved", "direct"] = "reserved"
 
 
+class RandomSection(_Section):
+    """A random search beside the search."""
+
+    share: float = Field(default=0.25, gt=0, lt=1)
+
+
+class RandomBaseline(_Section):
+    """The random arm as an item of ``baselines``."""
+
+    random: RandomSection = RandomSection()
+
+
 class EvaluationSection(_Section):
     """Retraining of winner and default on fresh seeds, judged on the test set."""
 
@@ -154,7 +171,7 @@ class Config(_Section):
     resources: ResourcesSection = ResourcesSection()
     training: TrainingSection = TrainingSection()
     metering: MeteringSection = MeteringSection()
-    baselines: tuple[str, ...] = ("default",)
+    baselines: tuple[RandomBaseline | str, ...] = ("default",)
     evaluation: EvaluationSection = EvaluationSection()
     worth: WorthSection = WorthSection()
     tracking: TrackingSection = TrackingSection()
@@ -168,13 +185,40 @@ class Config(_Section):
             raise ValueError("expected letters, digits, '.', '_' and '-', beginning with a letter or digit")
         return value
 
-    @field_validator("baselines")
+    @field_validator("baselines", mode="before")
     @classmethod
-    def _known_baselines(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in BASELINES:
-                raise UnknownNameError("baseline", name, BASELINES, where="baselines")
-        return tuple(dict.fromkeys(value))
+    def _known_baselines(cls, value: Any) -> Any:
+        return list(dict.fromkeys(map(_baseline, value))) if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _one_arm(self) -> Config:
+        arms = [item for item in self.baselines if not isinstance(item, str)]
+        if len(arms) > 1:
+            raise ValueError("baselines: expected one random arm, not several")
+        if (
+            arms
+            and self.budget.trials is not None
+            and not 0 < self.random_draws(self.budget.trials) < self.budget.trials
+        ):
+            raise ValueError(
+                f"baselines: a random arm with a share of {self.random_share:g} leaves no draw or no trial of "
+                f"{self.budget.trials}; expected another share or more trials"
+            )
+        return self
+
+    @property
+    def named_baselines(self) -> tuple[str, ...]:
+        """Baselines that are trained once."""
+        return tuple(item for item in self.baselines if isinstance(item, str))
+
+    @property
+    def random_share(self) -> float:
+        """Share of the budget that goes to the random arm; 0 where there is none."""
+        return next((item.random.share for item in self.baselines if not isinstance(item, str)), 0.0)
+
+    def random_draws(self, trials: int) -> int:
+        """Draws of the random arm where search and arm may start that many trainings."""
+        return round(self.random_share * trials)
 
     @model_validator(mode="after")
     def _budget_has_a_price(self) -> Config:
@@ -187,6 +231,25 @@ class Config(_Section):
         ):
             raise ValueError("budget.money needs cost.price_per_kwh or cost.price_per_device_hour")
         return self
+
+
+def _baseline(item: Any) -> Any:
+    """An item of ``baselines`` as it is kept: a name, or the random arm."""
+    if item == "random":
+        return RandomBaseline()
+    if isinstance(item, RandomBaseline) or (isinstance(item, str) and item in BASELINES):
+        return item
+    if isinstance(item, str):
+        raise UnknownNameError("baseline", item, (*BASELINES[:-1], _ARM), where="baselines")
+    if not isinstance(item, dict) or list(item) != ["random"]:
+        raise ValueError(f"expected names or {_ARM}")
+    share = item["random"] if isinstance(item["random"], dict) else None
+    if share is None or set(share) - {"share"}:
+        raise ValueError(f"expected {_ARM} (given: {item!r})")
+    given = share.get("share", 0.25)
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < 1:
+        raise ValueError(f"random.share: expected a number between 0 and 1 (given: {given!r})")
+    return RandomBaseline(random=RandomSection(share=given))
 
 
 def load_config(path: Path, settings: Sequence[str] = ()) -> Config:

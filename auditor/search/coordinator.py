@@ -29,6 +29,7 @@ from auditor.metering.journal import JournalWriter
 from auditor.metering.records import AttemptRecord, OutcomeRecord, RunRecord, StepRecord
 from auditor.metering.runtime import share_runtime_dir
 from auditor.ports import SearchSpace
+from auditor.search.arm import RandomArm
 from auditor.search.jobs import Job, Progress, Wait
 from auditor.search.samplers import make_pruner, make_sampler
 from auditor.search.space import load_space
@@ -56,7 +57,9 @@ class CoordinatorSettings:
         sampler: Name of the sampler.
         pruner: Name of the pruner.
         seed: Seed of the search.
-        trials: Trials the budget allows; ``None``: no such limit.
+        trials: Trials the budget allows the search itself; ``None``: no such limit.
+        draws: Draws it allows the random arm; ``None``: no such limit.
+        random_share: Share of the random arm in all trainings; 0: there is none.
         retries: How often a lost trial is tried again.
         baselines: Names of the baselines.
         evaluation_seeds: Fresh seeds for winner and default; 0: no evaluation.
@@ -74,6 +77,8 @@ class CoordinatorSettings:
     retries: int
     baselines: tuple[str, ...]
     evaluation_seeds: int
+    draws: int | None = None
+    random_share: float = 0.0
     runtime: tuple[str, str] = ("", "")
 
 
@@ -125,6 +130,13 @@ class Coordinator:
         header = make_header("search", settings.uuid)
         self._journal = JournalWriter(journal_path(folder.journals, header), header)
         self._done_runs = {(r.kind, r.name, r.seed, r.trial) for r in record.runs if r.state is TrialState.COMPLETE}
+        self._arm = RandomArm(
+            settings.study,
+            settings.seed,
+            settings.random_share,
+            settings.draws,
+            done=[run.draw for run in record.runs if run.draw is not None and run.state is not TrialState.LOST],
+        )
         self._recover(record)
 
     def exchange(self, worker: str, result: TrainingResult | None) -> Job | Wait | None:
@@ -162,7 +174,7 @@ class Coordinator:
         if job.kind == "trial" and job.trial is not None:
             self._settle(job.trial, job.attempt, result)
         else:
-            self._runs_done += 1
+            self._count_run(job)
             self._write_run(job, begin_ns, result)
 
     def lost(self, worker: str) -> None:
@@ -176,7 +188,9 @@ class Coordinator:
         again = self._runs if job.kind == "baseline" else self._evaluations
         retries = self._settings.retries
         self._write_run(job, begin_ns, TrainingResult(state=TrialState.LOST, error=_DIED))
-        if again is not None and job.attempt < retries:
+        if job.draw is not None:
+            self._arm.lost(job, retries)
+        elif again is not None and job.attempt < retries:
             again.appendleft(replace(job, attempt=job.attempt + 1))
         else:
             self._runs_done += 1
@@ -210,8 +224,10 @@ class Coordinator:
             trials_limit=self._settings.trials,
             best=None if best is None else self._values[best],
             best_trial=best,
-            runs_done=self._runs_done,
-            runs_total=len(self._settings.baselines) + self._evaluations_total(expect_winner=searching),
+            runs_done=self._runs_done + self._arm.done,
+            runs_total=len(self._settings.baselines)
+            + self._arm.total
+            + self._evaluations_total(expect_winner=searching),
             stopped_by=self._stopped_by,
             last_error=self._last_error,
         )
@@ -227,7 +243,10 @@ class Coordinator:
             return None
         if self._retry:
             return self._begin_attempt(self._retry.popleft())
-        if self._searching():
+        trials = len(self._attempts) if self._searching() else None
+        if (job := self._arm.job(self._space, trials, stopped=bool(self._stopped_by))) is not None:
+            return job
+        if trials is not None:
             return self._begin_attempt(self._ask())
         if self._runs is None:
             self._runs = deque(self._baseline_jobs())
@@ -284,6 +303,12 @@ class Coordinator:
         )
         self._tell(number, result.state, result.value)
 
+    def _count_run(self, job: Job) -> None:
+        if job.draw is not None:
+            self._arm.done += 1
+        else:
+            self._runs_done += 1
+
     def _write_run(self, job: Job, begin_ns: int, result: TrainingResult) -> None:
         self._journal.append(
             RunRecord(
@@ -294,6 +319,7 @@ class Coordinator:
                 state=result.state.value,
                 seed=job.seed if job.kind == "evaluation" else None,
                 trial=job.trial,
+                draw=job.draw,
                 value=result.value,
                 test_value=result.test_value,
                 flops=result.flops,

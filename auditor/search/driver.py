@@ -185,6 +185,9 @@ class _Driver:
         self._worker_class = as_actor(
             Worker, num_cpus=config.resources.cpus_per_trial, num_gpus=config.resources.gpus_per_trial
         )
+        trials = config.budget.trials
+        draws = None if trials is None else config.random_draws(trials)
+        trials = None if trials is None or draws is None else trials - draws
         self._coordinator = as_actor(Coordinator, num_cpus=0).remote(
             CoordinatorSettings(
                 folder=self._folder.path.resolve(),
@@ -194,9 +197,11 @@ class _Driver:
                 sampler=config.search.sampler,
                 pruner=config.search.pruner,
                 seed=config.search.seed,
-                trials=config.budget.trials,
+                trials=trials,
+                draws=draws,
+                random_share=config.random_share,
                 retries=config.resources.retries,
-                baselines=config.baselines,
+                baselines=config.named_baselines,
                 evaluation_seeds=config.evaluation.seeds,
                 runtime=runtime,
             )

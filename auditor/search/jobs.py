@@ -20,6 +20,7 @@ class Job:
         trial: Number of the trial; for an evaluation of the winner, whose parameters these are.
         attempt: Attempt of a trial, from 1.
         test: Whether to evaluate on the test set.
+        draw: Number of a draw of the random arm.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Job:
     trial: int | None = None
     attempt: int = 0
     test: bool = False
+    draw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.slots import gpu_count
 from auditor.plugins import load
 from auditor.ports import SearchSpace
-from auditor.search.config import Config
+from auditor.search.config import RANDOM, Config
 from auditor.search.parameters import parameters_from
 from auditor.search.samplers import PRUNERS, SAMPLERS, resolve_path
 from auditor.search.space import load_space
@@ -57,7 +57,7 @@ def plan_search(config: Config, out: Path) -> Plan:
             load("meter", name, where="metering.meters")
     parameters = parameters_from(config)
     space = load_space(config.space)
-    classical = [name for name in config.baselines if name != "default"]
+    classical = [name for name in config.named_baselines if name != "default"]
     if classical and isinstance(space, LightningSpace) and space.arrays_from is None:
         raise InputError(f"baselines: {', '.join(classical)} need a space that gives arrays; '{config.space}' does not")
     gpus = gpu_count()
@@ -100,15 +100,22 @@ def nothing_left(plan: Plan) -> bool:
     reader.refresh()
     record, _ = reader.close()
     settled = [t for t in record.trials if t.state is not TrialState.RUNNING]
-    if not record.books.sealed or len(settled) < len(record.trials) or len(settled) < (plan.config.budget.trials or 0):
+    if not record.books.sealed or len(settled) < len(record.trials) or len(settled) < _own_trials(plan.config):
         return False
     if plan.config.budget.trials is None:
         return False  # how much of another budget is left is known once the books run
     done = Counter((r.kind, r.name) for r in record.runs if r.state is TrialState.COMPLETE)
-    wanted = Counter({("baseline", name): 1 for name in plan.config.baselines})
+    wanted = Counter({("baseline", name): 1 for name in plan.config.named_baselines})
+    wanted[("baseline", RANDOM)] = plan.config.random_draws(plan.config.budget.trials)
     if plan.space.test_metric is not None:
         wanted[("evaluation", "default")] = wanted[("evaluation", "winner")] = plan.config.evaluation.seeds
     return wanted <= done
+
+
+def _own_trials(config: Config) -> int:
+    """Trials of the search itself, without those of the random arm."""
+    trials = config.budget.trials or 0
+    return trials - config.random_draws(trials)
 
 
 def _check_new(path: Path) -> None:

@@ -215,6 +215,9 @@ def _alternatives(record: StudyRecord, usage: Usage) -> tuple[Alternative, ...]:
     for name in names:
         runs = completed_baselines(record, name)
         energy_uj = usage.by_baseline.get(name)
+        if any(run.draw is not None for run in record.runs if run.name == name):
+            runs = _best_draw(record, runs)
+            energy_uj = usage.random_arm_uj
         found.append(
             Alternative(
                 name=name,
@@ -224,6 +227,13 @@ def _alternatives(record: StudyRecord, usage: Usage) -> tuple[Alternative, ...]:
             )
         )
     return tuple(found)
+
+
+def _best_draw(record: StudyRecord, draws: Sequence[Run]) -> list[Run]:
+    """The draw of the random arm that its validation figure chooses, as a search would; none where no draw has one."""
+    sign = -1.0 if record.direction == "minimize" else 1.0
+    valued = [(sign * value, -(run.draw or 0), run) for run in draws if (value := finite(run.value)) is not None]
+    return [max(valued, key=lambda entry: entry[:2])[2]] if valued else []
 
 
 def _finite(values: Sequence[float | None] | Any) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.domain.accounts import AccountName, parse_account
+from auditor.domain.accounts import AccountName, is_draw, parse_account
 from auditor.domain.study import Finding, StudyRecord, TrialState
 from auditor.statement.objections import warning
 
@@ -27,6 +27,7 @@ class Usage:
         by_state: Trials by the outcome of each attempt.
         by_trial: Trials by number.
         by_baseline: Baselines by name.
+        by_draw: Draws of the random arm by number; they are among the baselines.
         by_training: Plain trainings by run and phase; no phase is the empty one.
         findings: Accounts that fit nowhere.
     """
@@ -40,8 +41,14 @@ class Usage:
     by_state: Mapping[TrialState, int]
     by_trial: Mapping[int, int]
     by_baseline: Mapping[str, int]
+    by_draw: Mapping[int, int]
     by_training: Mapping[str, Mapping[str, int]]
     findings: tuple[Finding, ...]
+
+    @property
+    def random_arm_uj(self) -> int | None:
+        """Energy of the random arm; ``None`` where there is none."""
+        return sum(self.by_draw.values()) if self.by_draw else None
 
 
 def usage_of(record: StudyRecord) -> Usage:
@@ -55,6 +62,7 @@ def usage_of(record: StudyRecord) -> Usage:
     by_state = dict.fromkeys(TrialState, 0)
     by_trial: dict[int, int] = {}
     by_baseline: dict[str, int] = {}
+    by_draw: dict[int, int] = {}
     by_training: dict[str, dict[str, int]] = {}
     strange: list[str] = []
     unknown: set[tuple[int, int]] = set()
@@ -69,6 +77,9 @@ def usage_of(record: StudyRecord) -> Usage:
         elif name.kind == "baseline":
             sums["baselines"] += energy_uj
             by_baseline[name.subject] = by_baseline.get(name.subject, 0) + energy_uj
+            if is_draw(name.subject):
+                number = int(name.subject.rpartition("-")[2])
+                by_draw[number] = by_draw.get(number, 0) + energy_uj
         elif name.kind == "evaluation":
             sums["evaluation"] += energy_uj
         else:
@@ -92,6 +103,7 @@ def usage_of(record: StudyRecord) -> Usage:
         by_state=by_state,
         by_trial=by_trial,
         by_baseline=by_baseline,
+        by_draw=by_draw,
         by_training=by_training,
         findings=_findings(strange, unknown),
     )

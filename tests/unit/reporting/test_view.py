@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from auditor.domain.accounts import trial_account
 from auditor.reporting.costs import costs, outcomes
 from auditor.reporting.view import build_view
 from unit.reporting.sample import full_statement, sparse_statement
@@ -38,7 +39,7 @@ def test_unknown_accounts_are_kept_apart() -> None:
 def test_a_study_name_with_slashes_keeps_its_accounts() -> None:
     statement = full_statement()
     statement["study"]["name"] = "a/b/c"
-    statement["energy"]["accounts"] = {"study/a/b/c/trial/0/1/train": 7_000_000}
+    statement["energy"]["accounts"] = {f"{trial_account('a/b/c', 0, 1)}/train": 7_000_000}
     statement["energy"]["metered_uj"] = 7_000_000
     assert [line.key for line in costs(statement)] == ["trial"]
 

@@ -65,6 +65,13 @@ def test_energy_counts_the_search_alone() -> None:
     assert limit(energy_j=100.1).reached(0, spent, Parameters()) == ""
 
 
+def test_the_random_arm_is_on_the_budget() -> None:
+    arm = {"study/s/baseline/random-0/train": 7 * J, "study/s/baseline/random-12/test": 3 * J}
+    spent = books({**SEARCH, **OTHERS, **arm})
+    assert limit(energy_j=110.0).reached(0.0, spent, Parameters()) == "energy (110 J)"
+    assert limit(energy_j=110.1).reached(0.0, spent, Parameters()) == ""
+
+
 def test_carbon_takes_the_factor_and_pue() -> None:
     kwh = books({"study/s/trial/0/1/train": 3_600_000 * J})
     assert limit(carbon_g=100).reached(0, kwh, Parameters(factor=FACTOR)) == "carbon (100 g)"

@@ -221,6 +221,33 @@ class TestNames:
     def test_a_baseline_named_twice_is_run_once(self) -> None:
         assert check_config({**LEAST, "baselines": ["svc", "default", "svc"]}, "").baselines == ("svc", "default")
 
+    def test_the_random_arm_has_a_share(self) -> None:
+        for written, share in (("random", 0.25), ({"random": {"share": 0.5}}, 0.5), ({"random": {}}, 0.25)):
+            config = check_config({**LEAST, "budget": {"trials": 8}, "baselines": ["svc", written]}, "")
+            assert config.named_baselines == ("svc",)
+            assert (config.random_share, config.random_draws(8)) == (share, round(8 * share))
+            again = check_config(config.model_dump(mode="json"), "")  # as study.yaml keeps it
+            assert again == config
+        assert check_config(LEAST, "").random_share == 0.0
+
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            ({"random": {"share": 2}}, "random.share: expected a number between 0 and 1 (given: 2)"),
+            ({"random": {"share": True}}, "random.share: expected a number between 0 and 1 (given: True)"),
+            ({"random": {"shares": 0.5}}, "expected {random: {share: 0.25}} (given: {'random': {'shares': 0.5}})"),
+            ({"rnd": {}}, "expected names or {random: {share: 0.25}}"),
+            (3, "expected names or {random: {share: 0.25}}"),
+        ],
+    )
+    def test_what_is_no_random_arm_is_refused(self, written: Any, expected: str) -> None:
+        assert refused({"baselines": ["default", written]}) == f"c.yaml: baselines: {expected}"
+
+    def test_a_random_arm_needs_room_in_the_budget(self) -> None:
+        message = refused({"budget": {"trials": 1}, "baselines": ["random"]})
+        assert "a random arm with a share of 0.25 leaves no draw or no trial of 1" in message
+        assert "one random arm" in refused({"baselines": ["random", {"random": {"share": 0.5}}]})
+
 
 class TestRanges:
     @pytest.mark.parametrize(

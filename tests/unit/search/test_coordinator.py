@@ -321,6 +321,68 @@ class TestStop:
             coordinator.finish("w", complete(0.5))
 
 
+class TestRandomArm:
+    def test_takes_its_share_evenly(self, search: Search) -> None:
+        jobs = run_all(search.start(trials=6, draws=2, random_share=0.25), by_x)
+        kinds = "".join("r" if job.draw is not None else "t" for job in jobs)
+        assert kinds == "rtttrttt"
+        draws = [job for job in jobs if job.draw is not None]
+        assert [(d.name, d.account, d.test) for d in draws] == [
+            ("random", "study/s/baseline/random-0", True),
+            ("random", "study/s/baseline/random-1", True),
+        ]
+        assert draws[0].params != draws[1].params
+
+    def test_a_draw_is_known_by_its_number(self, search: Search) -> None:
+        first = job(search.start(trials=3, draws=1, random_share=0.25))
+        search.crash()
+        again = job(search.start(trials=3, draws=1, random_share=0.25))
+        assert (again.draw, again.params, again.seed) == (first.draw, first.params, first.seed)
+
+    def test_goes_on_where_it_was(self, search: Search) -> None:
+        coordinator = search.start(trials=2, draws=2, random_share=0.5)
+        given = job(coordinator)
+        coordinator.finish("w", complete(0.5, 0.25))
+        search.stop()
+        coordinator = search.start(trials=2, draws=2, random_share=0.5)
+        assert coordinator.progress().runs_done == 1
+        jobs = run_all(coordinator, by_x)
+        assert [j.draw for j in jobs if j.draw is not None] == [1]
+        runs = search.record().runs
+        assert [(run.kind, run.name, run.draw) for run in runs] == [
+            ("baseline", "random", 0),
+            ("baseline", "random", 1),
+        ]
+        assert (runs[0].value, runs[0].test_value) == (0.5, 0.25)
+        assert given.draw == 0
+
+    def test_its_trials_are_none_of_the_samplers(self, search: Search) -> None:
+        run_all(search.start(trials=3, draws=3, random_share=0.5), by_x)
+        assert len(search.optuna()) == len(search.record().trials) == 3
+
+    @pytest.mark.parametrize("retries", [0, 1])
+    def test_a_lost_draw_is_retried(self, search: Search, retries: int) -> None:
+        coordinator = search.start(trials=0, draws=1, random_share=0.5, retries=retries)
+        first = job(coordinator)
+        coordinator.lost("w")
+        if retries:
+            again = job(coordinator)
+            assert (again.draw, again.attempt, again.params) == (0, 2, first.params)
+            coordinator.finish("w", complete(0.5))
+        assert coordinator.next("w") is None
+        assert [run.state for run in search.record().runs] == [TrialState.LOST, TrialState.COMPLETE][: retries + 1]
+        assert coordinator.progress().runs_done == coordinator.progress().runs_total == 1
+
+    def test_a_spent_budget_ends_it(self, search: Search) -> None:
+        coordinator = search.start(trials=None, random_share=0.5)
+        for _ in range(4):
+            job(coordinator)
+            coordinator.finish("w", complete(0.5))
+        coordinator.stop("energy")
+        assert coordinator.next("w") is None
+        assert (len(search.record().trials), len(search.record().runs)) == (2, 2)
+
+
 class TestBaselinesAndEvaluation:
     def test_order_and_accounts(self, search: Search) -> None:
         coordinator = search.start(trials=1, baselines=("default", "svc"), evaluation_seeds=2)
