@@ -3,8 +3,8 @@
 Every name is built here and taken apart here, so that the scheme stands in one place::
 
     study/<study>/trial/<number>/<attempt>/<phase>
-    study/<study>/baseline/<name>/<phase>
-    study/<study>/evaluation/<subject>/<phase>
+    study/<study>/baseline/<name>/<phase>            random-<draw> for each draw of the random arm
+    study/<study>/evaluation/<subject>-<seed>/<phase>
     study/<study>/training/<run>/<phase>
     study/<study>/search/{sampler,tracking,orchestration}
     study/<study>/audit
@@ -61,8 +61,13 @@ def is_draw(subject: str) -> bool:
     return subject.startswith("random-") and subject.removeprefix("random-").isdecimal()
 
 
+def evaluated(subject: str, seed: int) -> str:
+    """Subject of the retraining of ``winner`` or ``default`` on a seed: each has an account of its own."""
+    return f"{subject}-{seed}"
+
+
 def evaluation_account(study: str, subject: str) -> str:
-    """Account of the retraining of a subject (``winner``, ``default``), without its phase."""
+    """Account of a retraining, without its phase."""
     return f"study/{_written(study)}/evaluation/{subject}"
 
 

@@ -20,7 +20,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState as OptunaState
 
-from auditor.domain.accounts import baseline_account, evaluation_account, search_account, trial_account
+from auditor.domain.accounts import baseline_account, evaluated, evaluation_account, search_account, trial_account
 from auditor.domain.study import StudyRecord, TrialState
 from auditor.metering.activity import Activity, journal_path, make_header
 from auditor.metering.closing import StudyReader
@@ -423,7 +423,7 @@ class Coordinator:
                     Job(
                         kind="evaluation",
                         name=subject,
-                        account=evaluation_account(self._settings.study, subject),
+                        account=evaluation_account(self._settings.study, evaluated(subject, seed)),
                         params=params,
                         seed=seed,
                         trial=trial,

@@ -26,7 +26,9 @@ class Usage:
         unexplained_uj: Of the last, energy without known usage.
         by_state: Trials by the outcome of each attempt.
         by_trial: Trials by number.
+        by_attempt: Trials by number and attempt.
         by_baseline: Baselines by name.
+        by_evaluation: Retrainings by subject and phase; no phase is the empty one.
         by_draw: Draws of the random arm by number; they are among the baselines.
         by_training: Plain trainings by run and phase; no phase is the empty one.
         findings: Accounts that fit nowhere.
@@ -40,7 +42,9 @@ class Usage:
     unexplained_uj: int
     by_state: Mapping[TrialState, int]
     by_trial: Mapping[int, int]
+    by_attempt: Mapping[tuple[int, int], int]
     by_baseline: Mapping[str, int]
+    by_evaluation: Mapping[str, Mapping[str, int]]
     by_draw: Mapping[int, int]
     by_training: Mapping[str, Mapping[str, int]]
     findings: tuple[Finding, ...]
@@ -62,6 +66,8 @@ def usage_of(record: StudyRecord) -> Usage:
     by_state = dict.fromkeys(TrialState, 0)
     by_trial: dict[int, int] = {}
     by_baseline: dict[str, int] = {}
+    by_attempt: dict[tuple[int, int], int] = {}
+    by_evaluation: dict[str, dict[str, int]] = {}
     by_draw: dict[int, int] = {}
     by_training: dict[str, dict[str, int]] = {}
     strange: list[str] = []
@@ -82,6 +88,8 @@ def usage_of(record: StudyRecord) -> Usage:
                 by_draw[number] = by_draw.get(number, 0) + energy_uj
         elif name.kind == "evaluation":
             sums["evaluation"] += energy_uj
+            phases = by_evaluation.setdefault(name.subject, {})
+            phases[name.phase] = phases.get(name.phase, 0) + energy_uj
         else:
             sums["search"] += energy_uj
             if name.kind == "trial":
@@ -90,6 +98,7 @@ def usage_of(record: StudyRecord) -> Usage:
                     unknown.add(key)
                 by_state[outcome.get(key, TrialState.LOST)] += energy_uj
                 by_trial[key[0]] = by_trial.get(key[0], 0) + energy_uj
+                by_attempt[key] = by_attempt.get(key, 0) + energy_uj
             elif name.kind == TRAINING:
                 phases = by_training.setdefault(name.subject, {})
                 phases[name.phase] = phases.get(name.phase, 0) + energy_uj
@@ -103,6 +112,8 @@ def usage_of(record: StudyRecord) -> Usage:
         by_state=by_state,
         by_trial=by_trial,
         by_baseline=by_baseline,
+        by_attempt=by_attempt,
+        by_evaluation=by_evaluation,
         by_draw=by_draw,
         by_training=by_training,
         findings=_findings(strange, unknown),

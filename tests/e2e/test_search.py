@@ -115,7 +115,12 @@ def test_the_books_balance(finished: Search) -> None:
 
 def test_every_part_of_the_search_is_on_the_books(finished: Search) -> None:
     accounts = finished.statement["energy"]["accounts"]
-    for part in ("baseline/default/train", "baseline/svc/train", "evaluation/winner/test", "evaluation/default/test"):
+    for part in (
+        "baseline/default/train",
+        "baseline/svc/train",
+        "evaluation/winner-1000000/test",
+        "evaluation/default-1000000/test",
+    ):
         assert accounts[f"study/digits-cnn/{part}"] > 0, part
     trained = {name.split("/")[3] for name in accounts if "/trial/" in name and name.endswith("/train")}
     assert trained == {str(number) for number in range(6)}

@@ -390,10 +390,10 @@ class TestBaselinesAndEvaluation:
         assert [(j.kind, j.name, j.account) for j in jobs[1:]] == [
             ("baseline", "default", "study/s/baseline/default"),
             ("baseline", "svc", "study/s/baseline/svc"),
-            ("evaluation", "default", "study/s/evaluation/default"),
-            ("evaluation", "winner", "study/s/evaluation/winner"),
-            ("evaluation", "default", "study/s/evaluation/default"),
-            ("evaluation", "winner", "study/s/evaluation/winner"),
+            ("evaluation", "default", "study/s/evaluation/default-1000000"),
+            ("evaluation", "winner", "study/s/evaluation/winner-1000000"),
+            ("evaluation", "default", "study/s/evaluation/default-1000001"),
+            ("evaluation", "winner", "study/s/evaluation/winner-1000001"),
         ]
         assert all(j.test for j in jobs if j.kind == "evaluation")
         assert [j.params for j in jobs if j.name == "default"] == [{"x": 0.5}] * 3
