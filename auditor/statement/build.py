@@ -9,15 +9,19 @@ from typing import Any
 from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.chance import chance_sections
 from auditor.statement.course import course_sections, ranked_trials
 from auditor.statement.effort import compute_section, trials_section
 from auditor.statement.energy import energy_section, scaled_range
+from auditor.statement.fronts import front_sections
 from auditor.statement.gain import gain_of, gain_section
 from auditor.statement.gaps import gain_findings
 from auditor.statement.measurement import measurement_section
 from auditor.statement.money import carbon_section, cost_section, is_fully_priced
-from auditor.statement.objections import NOT_COMPUTED, findings_section, info, not_computed, warning
+from auditor.statement.objections import OF_SEARCHES, findings_section, info, not_computed, warning
 from auditor.statement.plain import training_only, training_verdict
+from auditor.statement.repay import repay_section
+from auditor.statement.rungs import proxy_section
 from auditor.statement.trainings import trainings_section, with_lost_trainings
 from auditor.statement.usage import TRAINING, Usage, usage_of
 from auditor.statement.values import utc
@@ -66,6 +70,7 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
         judged = _Judged(
             verdict=training_verdict(parameters, known, trainings),
             course={"incumbents": [], "marginal": [], "tail_share": None},
+            chances=dict.fromkeys(OF_SEARCHES),
             remarks=(training_only(),),
         )
     else:
@@ -103,7 +108,9 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
         "trainings": trainings,
         "gain": judged.gain,
         **judged.course,
-        **dict.fromkeys(NOT_COMPUTED),
+        **{key: judged.chances[key] for key in OF_SEARCHES[:-1]},
+        "alternatives": None,
+        "break_even": judged.chances["break_even"],
         "carbon": carbon,
         "cost": cost,
     }
@@ -115,6 +122,7 @@ class _Judged:
 
     verdict: dict[str, Any]
     course: dict[str, Any]
+    chances: dict[str, Any]
     gain: dict[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
     remarks: tuple[Finding, ...] = ()
@@ -125,6 +133,10 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
     energy, cost = known["energy"], known["cost"]
     gain = gain_of(record, usage)
     course, course_findings = course_sections(record, usage, delta=parameters.worth_gain or 0.0)
+    chances, chance_findings = chance_sections(record, usage, gain, course)
+    fronts, front_findings = front_sections(record, usage)
+    proxy, proxy_findings = proxy_section(record)
+    repaid, repay_findings = repay_section(record, usage, gain, cost["total"])
     evidence = Evidence(
         gain=gain,
         parameters=parameters,
@@ -142,8 +154,16 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
     return _Judged(
         verdict=_verdict(evidence),
         course=course,
+        chances={**chances, **fronts, "proxy": proxy, "break_even": repaid},
         gain=gain_section(record, gain),
-        findings=(*gain_findings(record, gain), *course_findings),
+        findings=(
+            *gain_findings(record, gain),
+            *course_findings,
+            *chance_findings,
+            *front_findings,
+            *proxy_findings,
+            *repay_findings,
+        ),
         remarks=(*_cost_limit(evidence), *_unnamed(record)),
     )
 

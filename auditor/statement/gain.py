@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.analysis.detectable import detectable_in_sd, pooled_sd
-from auditor.analysis.optimism import selection_optimism
+from auditor.analysis.optimism import approximate_optimism, selection_optimism, validation_test_shift
 from auditor.analysis.superiority import probability_of_superiority
 from auditor.analysis.welch import MeanDifference, mean_difference
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Run, StudyRecord, Trial, TrialState
 from auditor.statement.course import ranked_trials
+from auditor.statement.draws import full_fidelity, value_at_full_fidelity
 from auditor.statement.usage import Usage
 from auditor.statement.values import finite, json_value, mean
 
@@ -54,6 +55,9 @@ class Gain:
         sd: Pooled standard deviation over seeds; ``None`` with fewer than 2 a side.
         detectable: Smallest improvement that this many seeds show; ``None`` if not known.
         optimism: How much too good the winner's validation figure was.
+        optimism_basis: How that is known: ``fresh seeds``, or ``approximate`` (by the other trials' gaps between
+            validation and test); ``None`` where it is not.
+        shift: How much better validation looks than test for the other trials near the top.
     """
 
     maximize: bool
@@ -67,6 +71,8 @@ class Gain:
     sd: float | None
     detectable: float | None
     optimism: float | None
+    optimism_basis: str | None
+    shift: float | None
 
     @property
     def seeds(self) -> int:
@@ -133,6 +139,7 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
     smallest = detectable_in_sd(min(len(winner_tests), len(default_tests)))
     fresh = _finite(run.value for run in winner_runs)
     enough = min(len(winner_tests), len(default_tests)) >= 2
+    optimism, basis = _optimism(best, fresh, ranked, maximize)
     return Gain(
         maximize=maximize,
         best=best,
@@ -144,10 +151,36 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
         p_better=probability_of_superiority(winner_tests, default_tests, maximize=maximize) if enough else None,
         sd=sd,
         detectable=smallest * sd if smallest is not None and sd else None,
-        optimism=selection_optimism(best.value, fresh, maximize=maximize)
-        if best is not None and best.value is not None and len(fresh) >= 2
-        else None,
+        optimism=optimism,
+        optimism_basis=basis,
+        shift=validation_test_shift(_tested(ranked, best), maximize=maximize),
     )
+
+
+def _optimism(
+    best: Trial | None, fresh: Sequence[float], ranked: Sequence[Trial], maximize: bool
+) -> tuple[float | None, str | None]:
+    """How much too good the winner's validation figure was, and how that is known."""
+    if best is None or best.value is None:
+        return None, None
+    if len(fresh) >= 2:
+        return selection_optimism(best.value, fresh, maximize=maximize), "fresh seeds"
+    if best.test_value is None:
+        return None, None
+    found = approximate_optimism(best.value, best.test_value, _tested(ranked, best), maximize=maximize)
+    return found, None if found is None else "approximate"
+
+
+def _tested(ranked: Sequence[Trial], best: Trial | None) -> list[tuple[float, float]]:
+    """Validation and test value of the other trials that completed at full fidelity."""
+    full = full_fidelity(ranked)
+    return [
+        (value, trial.test_value)
+        for trial in ranked
+        if trial.test_value is not None
+        and (best is None or trial.number != best.number)
+        and (value := value_at_full_fidelity(trial, full)) is not None
+    ]
 
 
 def gain_section(record: StudyRecord, gain: Gain) -> dict[str, Any]:
@@ -181,6 +214,8 @@ def gain_section(record: StudyRecord, gain: Gain) -> dict[str, Any]:
         "p_better": gain.p_better,
         "detectable": gain.detectable,
         "optimism": gain.optimism,
+        "optimism_basis": gain.optimism_basis,
+        "validation_test_shift": gain.shift,
         "winner_test_values": list(gain.winner_tests),
         "baseline_test_values": list(gain.default_tests),
     }

@@ -26,7 +26,15 @@ def gain_findings(record: StudyRecord, gain: Gain) -> list[Finding]:
 
 def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
     found = []
-    if gain.best is None:
+    if record.directions:
+        found.append(
+            warning(
+                "several-objectives",
+                "gain.best.trial, gain.best.value, gain.best.params and gain.delta are null: the study has "
+                f"{len(record.directions)} objectives, so that no trial is the best; see pareto and hypervolume.",
+            )
+        )
+    elif gain.best is None:
         found.append(
             warning(
                 "no-complete-trial",
@@ -35,7 +43,9 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
             )
         )
     odd = [
-        trial.number for trial in record.trials if trial.state is TrialState.COMPLETE and finite(trial.value) is None
+        trial.number
+        for trial in record.trials
+        if trial.state is TrialState.COMPLETE and finite(trial.value) is None and not record.directions
     ]
     if odd:
         listed = ", ".join(map(str, odd[:10]))
@@ -112,7 +122,23 @@ def _seeds(gain: Gain) -> list[Finding]:
         found.append(
             info(
                 "no-fresh-validation",
-                "gain.optimism is null: it needs the winner's validation figure on 2 or more fresh seeds.",
+                "gain.optimism and gain.optimism_basis are null: they need the winner's validation figure on 2 or more "
+                "fresh seeds, or test figures of the winner and 3 other trials.",
+            )
+        )
+    elif gain.optimism_basis == "approximate":
+        found.append(
+            info(
+                "optimism-approximate",
+                "gain.optimism is approximate: the winner's gap between validation and test less that of the other "
+                "trials near the top; fresh seeds of the winner would show it.",
+            )
+        )
+    if gain.shift is None:
+        found.append(
+            info(
+                "no-validation-test-shift",
+                "gain.validation_test_shift is null: it needs test figures of 3 trials other than the winner.",
             )
         )
     return found

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 from auditor.domain.study import Finding, Severity
 
-NOT_COMPUTED = ("expected_max", "random_arm", "pareto", "hypervolume", "alternatives", "break_even")
+OF_SEARCHES = ("expected_max", "expected_max_basis", "random_arm", "pareto", "hypervolume", "proxy", "break_even")
+"""Sections that only a search has."""
+
+NOT_COMPUTED = ("alternatives", "break_even.tasks")
 
 
 def info(code: str, message: str) -> Finding:

@@ -11,7 +11,7 @@ from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding
 from auditor.statement.energy import scaled_range
 from auditor.statement.measurement import TRUSTED
-from auditor.statement.objections import NOT_COMPUTED, info
+from auditor.statement.objections import OF_SEARCHES, info
 from auditor.statement.trainings import OTHER, carried
 from auditor.statement.values import counted, duration, energy, number, percent
 from auditor.statement.verdict import VerdictGrade, on_books
@@ -50,7 +50,14 @@ def training_verdict(
 
 def training_only() -> Finding:
     """The one reason for everything that only a search can have."""
-    paths = [*(f"study.{key}" for key in _NULL), "energy.times_default", "gain", "tail_share", *NOT_COMPUTED]
+    paths = [
+        *(f"study.{key}" for key in _NULL),
+        "energy.times_default",
+        "gain",
+        "tail_share",
+        *OF_SEARCHES,
+        "alternatives",
+    ]
     return info(
         "training-only",
         f"{', '.join(paths[:-1])} and {paths[-1]} are null, incumbents and marginal are empty: this is a plain "

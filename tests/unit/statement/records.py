@@ -39,8 +39,9 @@ ACCOUNTS = {
     "study/demo/audit": 10 * J,
     "study/demo/baseline/default/train": 50 * J,
     "study/demo/baseline/svc/train": 5 * J,
-    "study/demo/evaluation/winner/train": 100 * J,
-    "study/demo/evaluation/default/train": 100 * J,
+    **{f"study/demo/evaluation/winner-{seed}/train": (14 + seed % 100) * J for seed in range(100, 105)},
+    **{f"study/demo/evaluation/default-{seed}/train": (18 + seed % 100) * J for seed in range(100, 105)},
+    "study/demo/evaluation/winner-100/test": 20 * J,
     "node/box/idle": 45 * J,
 }
 
@@ -196,6 +197,44 @@ def minimised() -> StudyRecord:
         trials=tuple(replace(t, value=flip(t.value)) for t in whole.trials),
         runs=tuple(replace(r, value=flip(r.value), test_value=flip(r.test_value)) for r in whole.runs),
     )
+
+
+ARM = ((0.90, 30), (0.94, 40), (None, 10), (0.93, 20))
+"""Draws of a random arm: validation value, ``None`` for one that failed, and joules."""
+
+
+def with_arm(draws: Sequence[tuple[float | None, int]] = ARM, **changes: Any) -> StudyRecord:
+    """The study with a random arm beside it."""
+    arm = tuple(
+        Run(
+            kind="baseline",
+            name="random",
+            draw=number,
+            state=TrialState.FAILED if value is None else COMPLETE,
+            value=value,
+            test_value=None if value is None else value - 0.01,
+        )
+        for number, (value, _) in enumerate(draws)
+    )
+    accounts = {f"study/demo/baseline/random-{n}/train": energy * J for n, (_, energy) in enumerate(draws)}
+    return record(runs=(*runs(), *arm), books=books({**ACCOUNTS, **accounts}), **changes)
+
+
+def several_objectives() -> StudyRecord:
+    """A study of accuracy and latency."""
+    values = ((0.9, 5.0), (0.96, 9.0), (), (0.95, 9.5))
+    trials = tuple(replace(t, value=None, values=v) for t, v in zip(TRIALS, values, strict=True))
+    return record(trials=trials, direction="", directions=("maximize", "minimize"), runs=())
+
+
+def pruned() -> StudyRecord:
+    """A study whose pruner looked at step 1: ten trials were stopped there, twelve went on."""
+    stopped = [replace(trial(n, state=TrialState.PRUNED), intermediate={0: 0.1, 1: 0.2 + n / 100}) for n in range(10)]
+    ended = [
+        replace(trial(10 + n, 0.5 + n / 100), intermediate={0: 0.1, 1: 0.4 + (n ^ 1) / 100, 2: 0.5 + n / 100})
+        for n in range(12)
+    ]
+    return record(trials=(*stopped, *ended))
 
 
 def imported() -> StudyRecord:

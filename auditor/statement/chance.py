@@ -1,0 +1,143 @@
+"""What random search would have given: its expected maximum, and a random arm at equal energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+from auditor.analysis.expected_max import expected_maximum
+from auditor.analysis.groups import Course, relative_improvement
+from auditor.analysis.incumbents import incumbents
+from auditor.analysis.random_arm import FAIR_SHARE, random_arm_difference
+from auditor.domain.quantities import uj_to_j
+from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.draws import Draws, draws_of
+from auditor.statement.gain import Gain
+from auditor.statement.objections import info, warning
+from auditor.statement.usage import Usage, is_metered
+from auditor.statement.values import counted, percent
+
+_NO_ARM = "add {random: {share: 0.25}} to `baselines`"
+
+
+def chance_sections(
+    record: StudyRecord, usage: Usage, gain: Gain, course: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The sections ``expected_max``, ``expected_max_basis`` and ``random_arm``; energies in joules.
+
+    Args:
+        record: The study.
+        usage: Its accounts by purpose.
+        gain: Its comparison with the default, at whose value draws enter that gave nothing.
+        course: Its section ``incumbents``.
+    """
+    draws = draws_of(record, usage)
+    expected, basis, found = _expected(draws, gain)
+    arm, arm_found = _arm(record, usage, gain, draws, course)
+    return {"expected_max": expected, "expected_max_basis": basis, "random_arm": arm}, [*found, *arm_found]
+
+
+def _expected(
+    draws: Draws | None, gain: Gain
+) -> tuple[list[dict[str, Any]] | None, dict[str, Any] | None, list[Finding]]:
+    null = "expected_max and expected_max_basis are null"
+    if draws is None:
+        why = "no training of the study is known to be an independent draw, and an adaptive sampler's are none"
+        return None, None, [info("not-iid", f"{null}: {why}; {_NO_ARM}, or name the sampler.")]
+    start = gain.default_value
+    lacking = draws.without_value
+    if lacking and start is None:
+        why = (
+            f"{lacking} of {counted(len(draws.values), 'draw')} gave no value, and there is no default whose value "
+            "they could enter at; leaving them out would overstate it"
+        )
+        return None, None, [info("no-expected-max", f"{null}: {why}.")]
+    values = [start if value is None else value for value in draws.values]
+    curve = expected_maximum([v for v in values if v is not None], maximize=gain.maximize)
+    if curve is None or lacking == len(draws.values):
+        return None, None, [info("no-expected-max", f"{null}: none of the draws completed with a value.")]
+    energies = [energy_j for energy_j in draws.energies_j if energy_j is not None]
+    mean_j = sum(energies) / len(energies) if len(energies) == len(draws.energies_j) else None
+    found = []
+    if start is None:
+        found.append(info("no-start", "expected_max_basis.start is null: there is no default, and no draw needed it."))
+    if mean_j is None:
+        found.append(info("no-draw-energy", "expected_max[].energy_j is null: nothing is booked for some draws."))
+    if curve.low is None or curve.high is None or None in (*curve.low, *curve.high):
+        found.append(
+            info(
+                "band-open",
+                f"expected_max[].low or .high is null where {counted(len(values), 'draw')} bound it on no side: the "
+                "band is of the median and holds for all n at once (95 %).",
+            )
+        )
+    rows = [
+        {
+            "n": n,
+            "tang": tang,
+            "dodge": dodge,
+            "low": None if curve.low is None else curve.low[place],
+            "high": None if curve.high is None else curve.high[place],
+            "energy_j": None if mean_j is None else n * mean_j,
+        }
+        for place, (n, tang, dodge) in enumerate(zip(curve.n, curve.tang, curve.dodge, strict=True))
+    ]
+    basis = {"source": draws.source, "draws": len(values), "without_value": lacking, "start": start}
+    return rows, basis, found
+
+
+def _arm(
+    record: StudyRecord, usage: Usage, gain: Gain, draws: Draws | None, course: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, list[Finding]]:
+    null = "random_arm is null"
+    if draws is None or not draws.apart:
+        return None, [info("no-random-arm", f"{null}: the search had none beside it; {_NO_ARM}.")]
+    known = [(value, energy_j) for value, energy_j in zip(draws.values, draws.energies_j, strict=True)]
+    if not is_metered(record) or any(energy_j is None for _, energy_j in known):
+        return None, [info("no-arm-energy", f"{null}: nothing is booked for some of its draws.")]
+    energies = [energy_j or 0.0 for _, energy_j in known]
+    spent = list(accumulate(energies))
+    completed = [(value, at) for (value, _), at in zip(known, spent, strict=True) if value is not None]
+    path = incumbents([v for v, _ in completed], [at for _, at in completed], maximize=gain.maximize)
+    random = Course(energy=[s.energy for s in path], value=[s.value for s in path], end=spent[-1])
+    search = Course(
+        energy=[step["cumulative_j"] for step in course["incumbents"]],
+        value=[step["value"] for step in course["incumbents"]],
+        end=uj_to_j(usage.search_uj),
+    )
+    found = random_arm_difference(search, random, maximize=gain.maximize)
+    if found is None:
+        why = f"search or arm had no result by {percent(FAIR_SHARE)} of the arm's energy, up to where one run is fair"
+        return None, [info("no-fair-energy", f"{null}: {why}; give the arm a larger share.")]
+    best = None if gain.best is None else gain.best.value
+    relative, relative_error = relative_improvement(
+        [] if best is None else [best], [v for v, _ in completed], maximize=gain.maximize
+    )
+    section = {
+        "energy_j": found.energy,
+        "best": found.best,
+        "random": found.random,
+        "delta": found.delta,
+        "ci95": None,
+        "draws": len(draws.values),
+        "total_j": spent[-1],
+        "relative_percent": relative,
+        "relative_error_percent": relative_error,
+    }
+    remarks = [
+        warning(
+            "order-only",
+            "random_arm.ci95 is null: one run says which of search and random arm was ahead, not by how much another "
+            "run would be; repeat the search under other seeds (auditor search --repeat).",
+        )
+    ]
+    if relative_error is None:
+        remarks.append(
+            info("no-relative-error", "random_arm.relative_error_percent is null: the values are no accuracies.")
+        )
+    if relative is None:
+        remarks.append(
+            info("no-relative", "random_arm.relative_percent is null: random search's mean is 0, or no trial is best.")
+        )
+    return section, remarks

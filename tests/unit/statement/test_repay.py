@@ -1,0 +1,62 @@
+"""Break-even, and what a point of the metric cost."""
+
+from dataclasses import replace
+
+import pytest
+
+from auditor.domain.parameters import Parameters
+from auditor.statement.build import build_statement
+from unit.statement import records
+from unit.statement.records import J
+
+
+def build(record, parameters=None):
+    return build_statement(record, parameters or Parameters(), version="1")
+
+
+def test_trainings_that_repay_the_search():
+    trainings = build(records.record())["break_even"]["trainings"]
+    # the winner's trainings use 14..18 J without their test, the default's 18..22 J; the search used 400 J
+    assert (trainings["base_j"], trainings["new_j"]) == (20.0, 16.0)
+    assert trainings["n"] == pytest.approx(400.0 / 4.0)
+    assert trainings["status"] == "established"
+    assert trainings["low"] < trainings["n"] < trainings["high"]
+    assert trainings["equal_accuracy"] is False
+
+
+def test_a_winner_that_uses_more_never_repays():
+    accounts = {**records.ACCOUNTS}
+    for seed in range(100, 105):
+        accounts[f"study/demo/evaluation/winner-{seed}/train"] = (60 + seed % 100) * J
+    statement = build(records.record(books=records.books(accounts)))
+    assert statement["break_even"]["trainings"]["status"] == "never"
+    assert statement["break_even"]["trainings"]["n"] is None
+    assert any(f["code"] == "break-even-open" for f in statement["findings"])
+
+
+def test_a_difference_that_may_be_nothing_establishes_nothing():
+    accounts = {**records.ACCOUNTS}
+    for seed in range(100, 105):
+        accounts[f"study/demo/evaluation/winner-{seed}/train"] = (10 + 6 * (seed % 100)) * J
+    assert build(records.record(books=records.books(accounts)))["break_even"]["trainings"]["status"] == (
+        "not-established"
+    )
+
+
+def test_reuse_is_in_trainings_of_the_winner():
+    assert build(records.record())["break_even"]["reuse"] == pytest.approx(400.0 / 16.0)
+
+
+def test_without_retrainings_there_is_no_break_even():
+    record = records.record(runs=records.runs()[:1])
+    statement = build(record)
+    assert statement["break_even"]["trainings"] is statement["break_even"]["reuse"] is None
+
+
+def test_a_point_of_the_metric_has_a_price():
+    statement = build(records.record(), records.PRICED)
+    gained = statement["gain"]["delta_test"]
+    assert statement["break_even"]["energy_per_gain_j"] == pytest.approx(400.0 / gained)
+    assert statement["break_even"]["cost_per_gain"] == pytest.approx(statement["cost"]["total"] / gained)
+    worse = replace(records.record(), runs=records.runs(winner=(0.9, 0.9), default=records.DEFAULT_TESTS))
+    assert build(worse)["break_even"]["energy_per_gain_j"] is None
