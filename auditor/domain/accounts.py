@@ -4,7 +4,7 @@ Every name is built here and taken apart here, so that the scheme stands in one 
 
     study/<study>/trial/<number>/<attempt>/<phase>
     study/<study>/baseline/<name>/<phase>            random-<draw> for each draw of the random arm
-    study/<study>/evaluation/<subject>-<seed>/<phase>
+    study/<study>/evaluation/<subject>-<seed>/<phase>   -inference-<block> behind the seed for each block of inference
     study/<study>/training/<run>/<phase>
     study/<study>/search/{sampler,tracking,orchestration}
     study/<study>/audit
@@ -64,6 +64,11 @@ def is_draw(subject: str) -> bool:
 def evaluated(subject: str, seed: int) -> str:
     """Subject of the retraining of ``winner`` or ``default`` on a seed: each has an account of its own."""
     return f"{subject}-{seed}"
+
+
+def inferred(subject: str, seed: int, block: int) -> str:
+    """Subject of a block of inference after a retraining."""
+    return f"{evaluated(subject, seed)}-inference-{block}"
 
 
 def evaluation_account(study: str, subject: str) -> str:

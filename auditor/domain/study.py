@@ -107,6 +107,21 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceBlock:
+    """Repeated inference on one batch; its energy is that of its account.
+
+    Attributes:
+        number: From 0; blocks are measurements of the same.
+        samples: Samples that were run through the model.
+        batch_size: Samples at once.
+    """
+
+    number: int
+    samples: int
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One training outside a search: of a baseline, an evaluation on a fresh seed, or one that was wrapped.
 
@@ -126,6 +141,8 @@ class Run:
         error: Why it failed; empty otherwise.
         carried_uj: Energy that earlier sessions of a training spent elsewhere, as its checkpoint says.
         carried_from: Study folders of those sessions.
+        inference: Blocks of inference after the training of an evaluation.
+        inference_error: Why there are none, or fewer; empty otherwise.
     """
 
     kind: str
@@ -143,6 +160,8 @@ class Run:
     error: str = ""
     carried_uj: int = 0
     carried_from: tuple[str, ...] = ()
+    inference: tuple[InferenceBlock, ...] = ()
+    inference_error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

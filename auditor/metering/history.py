@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from auditor.domain.study import Attempt, Run, Trial, TrialState
+from auditor.domain.study import Attempt, InferenceBlock, Run, Trial, TrialState
 from auditor.metering.parts import SearchLog
 from auditor.metering.records import AttemptRecord, OutcomeRecord, RunRecord, StepRecord
 from auditor.metering.timeline import Timeline
@@ -84,6 +84,11 @@ def runs_of(logs: Sequence[SearchLog], timeline: Timeline) -> tuple[Run, ...]:
                         error=record.error,
                         carried_uj=record.carried_uj,
                         carried_from=record.carried_from,
+                        inference=tuple(
+                            InferenceBlock(number=b.number, samples=b.samples, batch_size=b.batch_size)
+                            for b in record.inference
+                        ),
+                        inference_error=record.inference_error,
                     )
                 )
     return tuple(runs)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from auditor.accounting.allocate import Policy, allocate
 from auditor.domain.accounts import parse_account
+from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
 from auditor.metering.parts import Marks, Readings
 from auditor.metering.records import Mark
+from auditor.metering.runtime import nudge_agent
 from auditor.metering.timeline import Timeline
 from auditor.metering.traces import traces_of
 
@@ -81,9 +85,37 @@ class LiveBooks:
                 found[kind] = found.get(kind, 0) + energy_uj
         return found
 
+    def account_uj(self, account: str) -> int:
+        """Microjoules of an account, all its phases."""
+        return sum(uj for (name, _), uj in self._uj.items() if name == account or name.startswith(f"{account}/"))
+
     def trial_uj(self, number: int) -> int:
         """Microjoules of a trial, all its attempts."""
         return sum(uj for (account, _), uj in self._uj.items() if _is_trial(account, number))
+
+
+class EnergyNow:
+    """Energy of an account up to this moment: a reading is asked for, and waited for.
+
+    Args:
+        folder: The study folder.
+        wait_s: Seconds to wait for the reading.
+    """
+
+    def __init__(self, folder: StudyFolder, wait_s: float = 3.0) -> None:
+        self._live = LiveBooks(folder)
+        self._wait_s = wait_s
+
+    def __call__(self, account: str) -> float | None:
+        """Joules of an account, all its phases; ``None`` where no reading comes."""
+        asked_ns = time.monotonic_ns()
+        nudge_agent()
+        while (self._live.t_ns or 0) < asked_ns:
+            if time.monotonic_ns() - asked_ns > self._wait_s * NS_PER_S:
+                return None
+            time.sleep(0.05)
+            self._live.refresh()
+        return uj_to_j(self._live.account_uj(account))
 
 
 def _is_trial(account: str, number: int) -> bool:

@@ -270,6 +270,14 @@ class OutcomeRecord(msgspec.Struct, tag_field="k", tag="outcome", frozen=True, k
     error: str = ""
 
 
+class BlockRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A block of inference; see :class:`auditor.domain.study.InferenceBlock`."""
+
+    number: int
+    samples: int
+    batch_size: int
+
+
 class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=True, omit_defaults=True):
     """A baseline, an evaluation or a plain training ended; see :class:`auditor.domain.study.Run`."""
 
@@ -288,6 +296,8 @@ class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=T
     error: str = ""
     carried_uj: int = 0
     carried_from: tuple[str, ...] = ()
+    inference: tuple[BlockRecord, ...] = ()
+    inference_error: str = ""
 
 
 class Seal(msgspec.Struct, tag_field="k", tag="seal", frozen=True, kw_only=True):

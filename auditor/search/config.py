@@ -123,6 +123,7 @@ class EvaluationSection(_Section):
     """Retraining of winner and default on fresh seeds, judged on the test set."""
 
     seeds: int = Field(default=5, ge=0, le=1000)
+    inference_s: float = Field(default=10, ge=0, le=3600)
 
 
 class WorthSection(_Section):

@@ -26,7 +26,7 @@ from auditor.metering.activity import Activity, journal_path, make_header
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFolder
 from auditor.metering.journal import JournalWriter
-from auditor.metering.records import AttemptRecord, OutcomeRecord, RunRecord, StepRecord
+from auditor.metering.records import AttemptRecord, BlockRecord, OutcomeRecord, RunRecord, StepRecord
 from auditor.metering.runtime import share_runtime_dir
 from auditor.ports import SearchSpace
 from auditor.search.arm import RandomArm
@@ -62,6 +62,7 @@ class CoordinatorSettings:
         random_share: Share of the random arm in all trainings; 0: there is none.
         retries: How often a lost trial is tried again.
         baselines: Names of the baselines.
+        inference_s: Seconds to measure inference of winner and default for, each; 0: not at all.
         evaluation_seeds: Fresh seeds for winner and default; 0: no evaluation.
         runtime: Runtime folder of the driver's machine, and its boot id.
     """
@@ -77,6 +78,7 @@ class CoordinatorSettings:
     retries: int
     baselines: tuple[str, ...]
     evaluation_seeds: int
+    inference_s: float = 0.0
     draws: int | None = None
     random_share: float = 0.0
     runtime: tuple[str, str] = ("", "")
@@ -325,6 +327,10 @@ class Coordinator:
                 flops=result.flops,
                 uncounted_ops=result.uncounted_ops,
                 error=result.error,
+                inference=tuple(
+                    BlockRecord(number=b.number, samples=b.samples, batch_size=b.batch_size) for b in result.inference
+                ),
+                inference_error=result.inference_error,
             )
         )
 
@@ -428,6 +434,7 @@ class Coordinator:
                         seed=seed,
                         trial=trial,
                         test=True,
+                        inference_s=self._settings.inference_s if seed == _FRESH_SEED else 0.0,
                     )
                 )
         return jobs

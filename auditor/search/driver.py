@@ -203,6 +203,7 @@ class _Driver:
                 retries=config.resources.retries,
                 baselines=config.named_baselines,
                 evaluation_seeds=config.evaluation.seeds,
+                inference_s=config.evaluation.inference_s,
                 runtime=runtime,
             )
         )

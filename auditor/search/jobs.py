@@ -20,6 +20,7 @@ class Job:
         trial: Number of the trial; for an evaluation of the winner, whose parameters these are.
         attempt: Attempt of a trial, from 1.
         test: Whether to evaluate on the test set.
+        inference_s: Seconds to measure inference for afterwards; 0: not at all.
         draw: Number of a draw of the random arm.
     """
 
@@ -31,6 +32,7 @@ class Job:
     trial: int | None = None
     attempt: int = 0
     test: bool = False
+    inference_s: float = 0.0
     draw: int | None = None
 
 

@@ -7,12 +7,15 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.accounts import search_account
+from auditor.domain.accounts import evaluation_account, inferred, search_account
+from auditor.domain.study import InferenceBlock
 from auditor.metering.activity import Activity
 from auditor.metering.folder import StudyFolder
+from auditor.metering.live import EnergyNow
 from auditor.metering.runtime import share_runtime_dir
 from auditor.search.jobs import Job, Wait
 
@@ -111,5 +114,20 @@ class Worker:
                     gpus=1 if self._settings.gpus > 0 else 0,
                     report=report if job.kind == "trial" else None,
                     test=job.test,
+                    infer=partial(self._infer, job) if job.inference_s > 0 else None,
                 )
         self._activity.close()
+
+    def _infer(self, job: Job, module: Any, loader: Any) -> tuple[InferenceBlock, ...]:
+        from auditor.training.inference import measure_inference
+
+        with self._activity.working_for(self._activity.audit_account):
+            energy_j = EnergyNow(StudyFolder(self._settings.folder))
+        return measure_inference(
+            module,
+            loader,
+            activity=self._activity,
+            account=lambda block: evaluation_account(self._settings.study, inferred(job.name, job.seed, block)),
+            energy_j=energy_j,
+            most_s=job.inference_s,
+        )

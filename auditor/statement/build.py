@@ -16,6 +16,7 @@ from auditor.statement.energy import energy_section, scaled_range
 from auditor.statement.fronts import front_sections
 from auditor.statement.gain import gain_of, gain_section
 from auditor.statement.gaps import gain_findings
+from auditor.statement.inference import inference_of, inference_section
 from auditor.statement.measurement import measurement_section
 from auditor.statement.money import carbon_section, cost_section, is_fully_priced
 from auditor.statement.objections import OF_SEARCHES, findings_section, info, not_computed, warning
@@ -133,10 +134,12 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
     energy, cost = known["energy"], known["cost"]
     gain = gain_of(record, usage)
     course, course_findings = course_sections(record, usage, delta=parameters.worth_gain or 0.0)
-    chances, chance_findings = chance_sections(record, usage, gain, course)
+    chances, chance_findings = chance_sections(record, usage, gain)
     fronts, front_findings = front_sections(record, usage)
     proxy, proxy_findings = proxy_section(record)
-    repaid, repay_findings = repay_section(record, usage, gain, cost["total"])
+    inferences = inference_of(record, usage, gain)
+    inference, inference_findings = inference_section(record, inferences)
+    repaid, repay_findings = repay_section(record, usage, gain, inferences, cost["total"])
     evidence = Evidence(
         gain=gain,
         parameters=parameters,
@@ -154,7 +157,7 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
     return _Judged(
         verdict=_verdict(evidence),
         course=course,
-        chances={**chances, **fronts, "proxy": proxy, "break_even": repaid},
+        chances={**chances, **fronts, "proxy": proxy, "inference": inference, "break_even": repaid},
         gain=gain_section(record, gain),
         findings=(
             *gain_findings(record, gain),
@@ -162,6 +165,7 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
             *chance_findings,
             *front_findings,
             *proxy_findings,
+            *inference_findings,
             *repay_findings,
         ),
         remarks=(*_cost_limit(evidence), *_unnamed(record)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -10,8 +9,8 @@ from auditor.analysis.expected_max import expected_maximum
 from auditor.analysis.groups import Course, relative_improvement
 from auditor.analysis.incumbents import incumbents
 from auditor.analysis.random_arm import FAIR_SHARE, random_arm_difference
-from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.course import by_order, ranked_trials
 from auditor.statement.draws import Draws, draws_of
 from auditor.statement.gain import Gain
 from auditor.statement.objections import info, warning
@@ -21,20 +20,17 @@ from auditor.statement.values import counted, percent
 _NO_ARM = "add {random: {share: 0.25}} to `baselines`"
 
 
-def chance_sections(
-    record: StudyRecord, usage: Usage, gain: Gain, course: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Finding]]:
+def chance_sections(record: StudyRecord, usage: Usage, gain: Gain) -> tuple[dict[str, Any], list[Finding]]:
     """The sections ``expected_max``, ``expected_max_basis`` and ``random_arm``; energies in joules.
 
     Args:
         record: The study.
         usage: Its accounts by purpose.
         gain: Its comparison with the default, at whose value draws enter that gave nothing.
-        course: Its section ``incumbents``.
     """
     draws = draws_of(record, usage)
     expected, basis, found = _expected(draws, gain)
-    arm, arm_found = _arm(record, usage, gain, draws, course)
+    arm, arm_found = _arm(record, usage, gain, draws)
     return {"expected_max": expected, "expected_max_basis": basis, "random_arm": arm}, [*found, *arm_found]
 
 
@@ -88,7 +84,7 @@ def _expected(
 
 
 def _arm(
-    record: StudyRecord, usage: Usage, gain: Gain, draws: Draws | None, course: Mapping[str, Any]
+    record: StudyRecord, usage: Usage, gain: Gain, draws: Draws | None
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
     null = "random_arm is null"
     if draws is None or not draws.apart:
@@ -101,11 +97,7 @@ def _arm(
     completed = [(value, at) for (value, _), at in zip(known, spent, strict=True) if value is not None]
     path = incumbents([v for v, _ in completed], [at for _, at in completed], maximize=gain.maximize)
     random = Course(energy=[s.energy for s in path], value=[s.value for s in path], end=spent[-1])
-    search = Course(
-        energy=[step["cumulative_j"] for step in course["incumbents"]],
-        value=[step["value"] for step in course["incumbents"]],
-        end=uj_to_j(usage.search_uj),
-    )
+    search = _course_of_trainings(record, usage, maximize=gain.maximize)
     found = random_arm_difference(search, random, maximize=gain.maximize)
     if found is None:
         why = f"search or arm had no result by {percent(FAIR_SHARE)} of the arm's energy, up to where one run is fair"
@@ -141,3 +133,18 @@ def _arm(
             info("no-relative", "random_arm.relative_percent is null: random search's mean is 0, or no trial is best.")
         )
     return section, remarks
+
+
+def _course_of_trainings(record: StudyRecord, usage: Usage, *, maximize: bool) -> Course:
+    """The search against the energy of its trainings and its sampler.
+
+    What serves search and arm alike (orchestration, tracking, the audit) is on neither axis.
+    """
+    ranked = ranked_trials(record)
+    axis = by_order(record, usage, ranked)
+    trials_uj = sum(usage.by_trial.values())
+    scale = 1.0 + usage.sampler_uj / trials_uj if trials_uj else 1.0
+    path = incumbents([trial.value or 0.0 for trial in ranked], axis.at_completion, maximize=maximize)
+    return Course(
+        energy=[scale * step.energy for step in path], value=[step.value for step in path], end=scale * axis.end
+    )

@@ -16,8 +16,8 @@ from auditor.statement.values import finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Axis:
-    """Energy of the search so far in J: when each ranked trial completed, when the last attempt ended."""
+class Axis:
+    """Energy of a search so far in J: when each ranked trial completed, when the last attempt ended."""
 
     at_completion: tuple[float, ...]
     end: float
@@ -45,7 +45,7 @@ def course_sections(record: StudyRecord, usage: Usage, *, delta: float) -> tuple
     if ranked and is_metered(record):
         axis = _by_readings(record, ranked)
         if axis is None:
-            axis = _by_order(record, usage, ranked)
+            axis = by_order(record, usage, ranked)
             found.append(
                 info(
                     "order-only",
@@ -85,7 +85,7 @@ def course_sections(record: StudyRecord, usage: Usage, *, delta: float) -> tuple
     return sections, found
 
 
-def _by_readings(record: StudyRecord, ranked: tuple[Trial, ...]) -> _Axis | None:
+def _by_readings(record: StudyRecord, ranked: tuple[Trial, ...]) -> Axis | None:
     """Energy of the books at each completion, interpolated between readings; ``None`` if not known."""
     books = record.books
     ends = [trial.end_ns for trial in ranked]
@@ -99,10 +99,10 @@ def _by_readings(record: StudyRecord, ranked: tuple[Trial, ...]) -> _Axis | None
     times = np.array([time_ns - origin_ns for time_ns in books.cumulative_ns])
     energies_uj = np.array(books.cumulative_uj, dtype=np.float64)
     *done, end_j = (np.interp(moments, times, energies_uj) / MICROJOULES_PER_JOULE).tolist()
-    return _Axis(at_completion=tuple(done), end=end_j)
+    return Axis(at_completion=tuple(done), end=end_j)
 
 
-def _by_order(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> _Axis:
+def by_order(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> Axis:
     """The trials' own energies added up by end where every end is known, else by number."""
     by_end = all(trial.end_ns is not None for trial in record.trials)
     ordered = sorted(record.trials, key=lambda trial: (trial.end_ns or 0 if by_end else 0, trial.number))
@@ -112,4 +112,4 @@ def _by_order(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> _
         total_uj += usage.by_trial.get(trial.number, 0)
         reached[trial.number] = total_uj / MICROJOULES_PER_JOULE
     done = tuple(reached[trial.number] for trial in ranked)
-    return _Axis(at_completion=done, end=total_uj / MICROJOULES_PER_JOULE)
+    return Axis(at_completion=done, end=total_uj / MICROJOULES_PER_JOULE)

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from auditor.domain.study import Finding, Severity
 
-OF_SEARCHES = ("expected_max", "expected_max_basis", "random_arm", "pareto", "hypervolume", "proxy", "break_even")
+OF_SEARCHES = (
+    "expected_max",
+    "expected_max_basis",
+    "random_arm",
+    "pareto",
+    "hypervolume",
+    "proxy",
+    "inference",
+    "break_even",
+)
 """Sections that only a search has."""
 
 NOT_COMPUTED = ("alternatives", "break_even.tasks")

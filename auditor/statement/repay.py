@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from auditor.analysis.break_even import BreakEven, break_even_trainings
+from auditor.analysis.break_even import BreakEven, break_even_inference, break_even_trainings
 from auditor.domain.accounts import Phase, evaluated
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord, TrialState
 from auditor.statement.gain import Gain
+from auditor.statement.inference import Inference
 from auditor.statement.objections import info
 from auditor.statement.usage import Usage, is_metered
 from auditor.statement.values import mean
@@ -18,7 +20,7 @@ _NO_TRAINING = frozenset({Phase.TEST.value, Phase.PREDICT.value})
 
 
 def repay_section(
-    record: StudyRecord, usage: Usage, gain: Gain, cost: float | None
+    record: StudyRecord, usage: Usage, gain: Gain, inference: Mapping[str, Inference], cost: float | None
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The section ``break_even``; energies in joules.
 
@@ -26,17 +28,20 @@ def repay_section(
         record: The study.
         usage: Its accounts by purpose.
         gain: Its comparison with the default.
+        inference: Its inference by subject.
         cost: What the search cost, in the currency of the parameters; ``None`` without a price.
     """
     search_j = uj_to_j(usage.search_uj) if is_metered(record) else None
     trainings, found = _trainings(record, usage, gain, search_j)
+    inferences, inference_found = _inferences(record, usage, gain, inference, search_j)
+    found += inference_found
     winner_j = mean(_training_j(record, usage, gain, "winner"))
     reuse = None if search_j is None or not winner_j else search_j / winner_j
     if reuse is None:
         found.append(info("no-reuse", "break_even.reuse is null: no retraining of the winner is on the books."))
     points = gain.delta_test if gain.delta_test is not None and gain.delta_test > 0.0 else None
     section = {
-        "inference": None,
+        "inference": inferences,
         "trainings": trainings,
         "tasks": None,
         "reuse": reuse,
@@ -49,10 +54,29 @@ def repay_section(
     if section["cost_per_gain"] is None:
         why = "nothing was gained on test" if points is None else "no price was given"
         found.append(info("no-cost-per-gain", f"break_even.cost_per_gain is null: {why}."))
-    found.append(
-        info("no-inference-energy", "break_even.inference is null: the energy of an inference was not measured.")
-    )
     return section, found
+
+
+def _inferences(
+    record: StudyRecord, usage: Usage, gain: Gain, inference: Mapping[str, Inference], search_j: float | None
+) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """After how many inferences of the winner, instead of the default, search and training are repaid."""
+    null = "break_even.inference is null"
+    base, new = inference.get("default"), inference.get("winner")
+    if search_j is None or base is None or new is None:
+        return None, [info("no-inference-energy", f"{null}: the inference of winner and default was not metered.")]
+    train_base, train_new = (_training_j(record, usage, gain, subject) for subject in ("default", "winner"))
+    if not train_base or not train_new:
+        return None, [info("no-inference-energy", f"{null}: no retraining of one of the two is on the books.")]
+    found = break_even_inference(
+        search_j=search_j,
+        train_new_j=mean(train_new) or 0.0,
+        train_base_j=mean(train_base) or 0.0,
+        base_inference_j=base.per_sample_j,
+        new_inference_j=new.per_sample_j,
+    )
+    section = {**asdict(found), "equal_accuracy": _equal(gain)}
+    return section, [*_open_ends(found, "inference", "An inference"), *_on_accuracy(gain, "inference")]
 
 
 def _trainings(
@@ -65,26 +89,26 @@ def _trainings(
         return None, [info("no-break-even", f"break_even.trainings is null: {why} (evaluation.seeds).")]
     found = break_even_trainings(search_j, base, new)
     section = {**asdict(found), "base_j": mean(base), "new_j": mean(new), "equal_accuracy": _equal(gain)}
-    return section, [*_on_trainings(found), *_on_accuracy(gain)]
+    return section, [*_open_ends(found, "trainings", "A training"), *_on_accuracy(gain, "trainings")]
 
 
-def _on_trainings(found: BreakEven) -> list[Finding]:
+def _open_ends(found: BreakEven, key: str, use: str) -> list[Finding]:
     if found.status == "established":
         return []
-    nulls = [f"break_even.trainings.{key}" for key in ("n", "low", "high") if getattr(found, key) is None]
+    nulls = [f"break_even.{key}.{end}" for end in ("n", "low", "high") if getattr(found, end) is None]
     why = (
-        "a training of the winner uses more than one of the default"
+        f"{use.lower()} of the winner uses more than one of the default"
         if found.status == "never"
-        else "the two may use the same within their spread over seeds, which is not the same as never"
+        else f"{use.lower()} of either may use the same within its spread, which is not the same as never"
     )
     return [info("break-even-open", f"{', '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null: {why}.")]
 
 
-def _on_accuracy(gain: Gain) -> list[Finding]:
+def _on_accuracy(gain: Gain, key: str) -> list[Finding]:
     if gain.interval is not None:
         return []
     why = "the gain on test has no interval"
-    return [info("accuracy-unknown", f"break_even.trainings.equal_accuracy is null: {why}.")]
+    return [info("accuracy-unknown", f"break_even.{key}.equal_accuracy is null: {why}.")]
 
 
 def _equal(gain: Gain) -> bool | None:

@@ -29,6 +29,7 @@ class Usage:
         by_attempt: Trials by number and attempt.
         by_baseline: Baselines by name.
         by_evaluation: Retrainings by subject and phase; no phase is the empty one.
+        sampler_uj: Of the search, what choosing parameters took.
         by_draw: Draws of the random arm by number; they are among the baselines.
         by_training: Plain trainings by run and phase; no phase is the empty one.
         findings: Accounts that fit nowhere.
@@ -45,6 +46,7 @@ class Usage:
     by_attempt: Mapping[tuple[int, int], int]
     by_baseline: Mapping[str, int]
     by_evaluation: Mapping[str, Mapping[str, int]]
+    sampler_uj: int
     by_draw: Mapping[int, int]
     by_training: Mapping[str, Mapping[str, int]]
     findings: tuple[Finding, ...]
@@ -62,7 +64,7 @@ def usage_of(record: StudyRecord) -> Usage:
     the study. Both are findings.
     """
     outcome = {(t.number, a.number): a.state for t in record.trials for a in t.attempts}
-    sums = dict.fromkeys(("search", "baselines", "evaluation", "outside", "foreign", "unexplained"), 0)
+    sums = dict.fromkeys(("search", "baselines", "evaluation", "outside", "foreign", "unexplained", "sampler"), 0)
     by_state = dict.fromkeys(TrialState, 0)
     by_trial: dict[int, int] = {}
     by_baseline: dict[str, int] = {}
@@ -92,6 +94,8 @@ def usage_of(record: StudyRecord) -> Usage:
             phases[name.phase] = phases.get(name.phase, 0) + energy_uj
         else:
             sums["search"] += energy_uj
+            if name.kind == "search" and name.subject == "sampler":
+                sums["sampler"] += energy_uj
             if name.kind == "trial":
                 key = (int(name.subject), name.attempt)
                 if key not in outcome:
@@ -114,6 +118,7 @@ def usage_of(record: StudyRecord) -> Usage:
         by_baseline=by_baseline,
         by_attempt=by_attempt,
         by_evaluation=by_evaluation,
+        sampler_uj=sums["sampler"],
         by_draw=by_draw,
         by_training=by_training,
         findings=_findings(strange, unknown),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from auditor.domain.study import TrialState
+from auditor.domain.study import InferenceBlock, TrialState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,8 @@ class TrainingResult:
         flops: Operations counted; ``None`` where the model can't be counted.
         uncounted_ops: Operators that have no known count.
         error: Why it failed, in one line.
+        inference: Blocks of inference that followed.
+        inference_error: Why there are none where they were asked for; empty otherwise.
     """
 
     state: TrialState
@@ -26,3 +28,5 @@ class TrainingResult:
     flops: int | None = None
     uncounted_ops: tuple[str, ...] = ()
     error: str = ""
+    inference: tuple[InferenceBlock, ...] = ()
+    inference_error: str = ""

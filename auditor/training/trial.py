@@ -6,6 +6,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,7 +14,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from auditor.domain.accounts import Phase
 from auditor.domain.errors import one_line
-from auditor.domain.study import TrialState
+from auditor.domain.study import InferenceBlock, TrialState
 from auditor.metering.activity import Activity
 from auditor.ports import SearchSpace
 from auditor.training.phases import TrialCallback, metric_value
@@ -50,6 +51,7 @@ def run_training(
     gpus: int = 0,
     report: Callable[[int, float], bool] | None = None,
     test: bool = False,
+    infer: Callable[[Any, Any], tuple[InferenceBlock, ...]] | None = None,
 ) -> TrainingResult:
     """Train once with some parameters, marking every phase on an account.
 
@@ -63,6 +65,7 @@ def run_training(
         gpus: GPUs to train on; 0: the CPU.
         report: Called with (epoch, validation metric) after every epoch; answers whether to prune.
         test: Whether to evaluate on the test set afterwards.
+        infer: Measures inference of the trained module on batches of a loader; what fails in it fails nothing else.
 
     Returns:
         The result; an exception of the user's code becomes the state ``failed``.
@@ -94,10 +97,27 @@ def run_training(
             if test and space.test_metric is not None:
                 results = trainer.test(module, datamodule=data, verbose=False)
                 test_value = metric_value({k: v for r in results for k, v in r.items()}, space.test_metric)
-            return _result(TrialState.COMPLETE, audit, value=value, test_value=test_value)
+            result = _result(TrialState.COMPLETE, audit, value=value, test_value=test_value)
+            return result if infer is None else _with_inference(result, infer, module, data, tested=test)
         except Exception as error:
             logging.getLogger(__name__).debug("training failed", exc_info=True)
             return _result(TrialState.FAILED, audit, error=one_line(error))
+
+
+def _with_inference(
+    result: TrainingResult,
+    infer: Callable[[Any, Any], tuple[InferenceBlock, ...]],
+    module: Any,
+    data: Any,
+    *,
+    tested: bool,
+) -> TrainingResult:
+    try:
+        loader = data.test_dataloader() if tested else data.val_dataloader()
+        return replace(result, inference=infer(module, loader))
+    except Exception as error:
+        logging.getLogger(__name__).debug("measuring inference failed", exc_info=True)
+        return replace(result, inference_error=one_line(error))
 
 
 def _result(

@@ -76,8 +76,8 @@ def test_nothing_of_a_search_is_in_it():
     assert severity == "info"
     assert message == (
         "study.space, study.sampler, study.metric, study.test_metric, study.direction, energy.times_default, gain, "
-        "tail_share, expected_max, expected_max_basis, random_arm, pareto, hypervolume, proxy, break_even and "
-        "alternatives are null, incumbents and marginal are empty: this is a plain training, nothing was searched."
+        "tail_share, expected_max, expected_max_basis, random_arm, pareto, hypervolume, proxy, inference, break_even "
+        "and alternatives are null, incumbents and marginal are empty: this is a plain training, nothing was searched."
     )
     assert not any("trial" in line for line in statement["energy"]["boundary"]["included"])
 
