@@ -102,6 +102,17 @@ def _by_readings(record: StudyRecord, ranked: tuple[Trial, ...]) -> Axis | None:
     return Axis(at_completion=tuple(done), end=end_j)
 
 
+def axis_of(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> Axis | None:
+    """Energy of a search at each completion: of the books where its times are known, else of its trials in order.
+
+    Returns:
+        ``None`` where no trial can be ranked or no energy is on the books.
+    """
+    if not ranked or not is_metered(record):
+        return None
+    return _by_readings(record, ranked) or by_order(record, usage, ranked)
+
+
 def by_order(record: StudyRecord, usage: Usage, ranked: tuple[Trial, ...]) -> Axis:
     """The trials' own energies added up by end where every end is known, else by number."""
     by_end = all(trial.end_ns is not None for trial in record.trials)
