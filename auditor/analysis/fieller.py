@@ -44,7 +44,7 @@ def ratio_interval(
         numerator_se: Its standard error, not negative.
         denominator: Estimate of the denominator.
         denominator_se: Its standard error, not negative.
-        covariance: Covariance of both estimates.
+        covariance: Covariance of both estimates; beyond the product of both errors it counts as that.
         degrees: Degrees of freedom of the standard errors; ``None``: they are known, as of a normal
             distribution.
         level: Confidence level, between 0 and 1.
@@ -55,25 +55,23 @@ def ratio_interval(
     finite = all(map(math.isfinite, (numerator, numerator_se, denominator, denominator_se, covariance)))
     if not finite or denominator == 0.0 or not math.isfinite(ratio := numerator / denominator):
         return RatioInterval(ratio=None, low=None, high=None, bounded=False)
-    # In units of the denominator, so that no square overflows.
-    error, relative = numerator_se / denominator, denominator_se / denominator
-    common = covariance / denominator / denominator
+    relative = denominator_se / denominator
     t = _critical(degrees, level)
     spread = t * relative
-    if not abs(spread) < 1.0:
+    # In a unit in which all is about 1, so that no square overflows or vanishes.
+    unit = max(abs(ratio), abs(numerator_se / denominator)) or 1.0
+    scaled, error = ratio / unit, numerator_se / denominator / unit
+    most = abs(error * relative)
+    common = min(most, max(-most, covariance / denominator / denominator / unit))
+    if not abs(spread) < 1.0 or not math.isfinite(error):
         return RatioInterval(ratio=ratio, low=None, high=None, bounded=False)
     leading = (1.0 - spread) * (1.0 + spread)
-    middle = ratio - t * t * common
-    # middle ** 2 - leading * (ratio ** 2 - (t * error) ** 2), by t ** 2: without its cancellation.
-    cross = error * relative
-    inside = error * error - 2.0 * ratio * common + ratio * ratio * relative * relative
-    inside -= t * t * (cross * cross - common * common)
-    if not math.isfinite(inside):
-        return RatioInterval(ratio=ratio, low=None, high=None, bounded=False)
+    middle = scaled - t * t * common
+    # middle ** 2 - leading * (scaled ** 2 - (t * error) ** 2), by t ** 2: without its cancellation.
+    inside = error**2 - 2.0 * scaled * common + (scaled * relative) ** 2 - t * t * ((error * relative) ** 2 - common**2)
     half_width = t * math.sqrt(max(0.0, inside))
-    return RatioInterval(
-        ratio=ratio, low=(middle - half_width) / leading, high=(middle + half_width) / leading, bounded=True
-    )
+    low, high = ((middle + side * half_width) / leading * unit for side in (-1.0, 1.0))
+    return RatioInterval(ratio=ratio, low=low, high=high, bounded=True)
 
 
 def _critical(degrees: float | None, level: float) -> float:

@@ -37,6 +37,13 @@ def test_a_known_denominator_scales_the_numerators_interval():
     assert (result.low, result.high) == pytest.approx((3.0 - Z * 0.5, 3.0 + Z * 0.5), rel=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1e-200, 1e-30, 1e30, 1e200])
+def test_units_do_not_matter_however_odd(factor):
+    plain = ratio_interval(6.0, 0.5, 3.0, 0.4, covariance=0.05)
+    scaled = ratio_interval(6.0 * factor, 0.5 * factor, 3.0, 0.4, covariance=0.05 * factor)
+    assert (scaled.low / factor, scaled.high / factor) == pytest.approx((plain.low, plain.high))
+
+
 def test_without_errors_the_interval_has_no_width():
     assert ratio_interval(1.0, 0.0, 4.0, 0.0).low == ratio_interval(1.0, 0.0, 4.0, 0.0).high == 0.25
 
@@ -71,7 +78,13 @@ def test_odd_figures_are_no_error(bad):
     assert not ratio_interval(1.0, 0.1, 1.0, bad).bounded
     assert not ratio_interval(1.0, 0.1, 1.0, 0.1, degrees=0.0).bounded
     assert not ratio_interval(1e308, 0.1, 1e-308, 0.0).bounded
-    assert not ratio_interval(1.0, 1e200, 1.0, 0.1).bounded
+    assert ratio_interval(1.0, 1e200, 1.0, 0.1).high == pytest.approx(Z * 1e200, rel=0.1)
+    assert not ratio_interval(1.0, 1e300, 1e-300, 0.0).bounded
+    assert not ratio_interval(1.0, 0.1, 1.0, 0.1, degrees=math.nan).bounded
+    # Errors that go together entirely leave a ratio of 1 as it is.
+    for covariance in (0.01, 1e300):
+        result = ratio_interval(1.0, 0.1, 1.0, 0.1, covariance=covariance)
+        assert (result.low, result.high) == pytest.approx((1.0, 1.0))
 
 
 def test_covers_the_truth_as_often_as_it_says():
