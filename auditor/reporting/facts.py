@@ -19,6 +19,7 @@ from auditor.reporting.figures import (
     watt_hours,
 )
 from auditor.reporting.lookup import Statement, at, figure, joules, metered_j, subject, text, texts, why
+from auditor.reporting.methods import method_of
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU"}
 
@@ -43,6 +44,11 @@ class Fact:
     def missing(self) -> bool:
         """Whether the figure could not be had."""
         return self.value == NOT_AVAILABLE
+
+    @property
+    def method(self) -> str:
+        """How it is computed, and what to beware of; empty where its label says it all."""
+        return method_of(self.path)
 
     @classmethod
     def of(cls, statement: Statement, path: str, label: str, value: str, note: str = "") -> Fact:

@@ -18,8 +18,9 @@ from auditor.reporting.comparison import places
 from auditor.reporting.costs import accounts
 from auditor.reporting.figures import count, energy, fixed, percent, signed
 from auditor.reporting.lookup import Statement, figure, metered_j, records, text, why
+from auditor.reporting.marks import Plot
 from auditor.reporting.names import cleaned, shortened
-from auditor.reporting.plots import Plot, plots
+from auditor.reporting.plots import plots
 from auditor.reporting.view import build_view
 
 _MOST_ACCOUNTS = 400

@@ -98,6 +98,12 @@ def _of_search(view: View) -> list[str]:
         if view.contenders
         else "",
         _facts(view.gain_facts),
+        "## What random search would have given",
+        _facts(view.chance_facts),
+        "## When it is repaid",
+        _facts(view.repay_facts),
+        "## Value against energy, and the pruner",
+        _facts(view.front_facts),
     ]
 
 

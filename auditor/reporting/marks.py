@@ -7,13 +7,32 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from auditor.reporting.figures import energy
 from auditor.reporting.names import shortened
 
 BAR_PX = 34
 LONGEST_NAME = 20
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """One plot.
+
+    Attributes:
+        key: Its identity on the page.
+        text: What it shows, for those who don't see it.
+        data: Traces for plotly.js.
+        layout: Layout for plotly.js; its ``height`` in pixels is always given.
+    """
+
+    key: str
+    text: str
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
 
 
 def safe_label(name: str, length: int = LONGEST_NAME) -> str:
@@ -137,4 +156,62 @@ def layout(height: int, x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
             "bordercolor": "var(--ink)",
             "font": {"color": "var(--card)"},
         },
+    }
+
+
+def axis_unit(most_j: float) -> tuple[float, str]:
+    """Joules of the unit that suits an axis, and its name."""
+    unit = energy(most_j).split()[-1]
+    return {"TJ": 1e12, "GJ": 1e9, "MJ": 1e6, "kJ": 1e3, "J": 1.0, "mJ": 1e-3, "µJ": 1e-6}[unit], unit
+
+
+def between(x: Sequence[float], low: Sequence[float], high: Sequence[float], *, name: str) -> list[dict[str, Any]]:
+    """A shaded band between two lines."""
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(x),
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    return [
+        {**edge, "y": list(low)},
+        {**edge, "y": list(high), "fill": "tonexty", "fillcolor": "var(--band)", "name": name, "showlegend": True},
+    ]
+
+
+def unseen(x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
+    """Invisible points that keep places in sight: shapes don't stretch an axis."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": list(x),
+        "y": list(y),
+        "marker": {"opacity": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def level_label(level: float, label: str) -> dict[str, Any]:
+    """A text on a horizontal line."""
+    return {
+        "xref": "paper",
+        "x": 0.01,
+        "xanchor": "left",
+        "y": level,
+        "yanchor": "bottom",
+        "text": html.escape(label, quote=False),
+        "showarrow": False,
+        "font": {"color": "var(--muted)", "size": 12},
+    }
+
+
+def legend() -> dict[str, Any]:
+    """Layout with a legend above the plot."""
+    return {
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        "margin": {"l": 8, "r": 16, "t": 30, "b": 48},
     }

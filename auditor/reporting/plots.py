@@ -7,14 +7,15 @@ light, dark or printed page. Names are escaped, since plotly reads its texts as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from auditor.reporting import marks
 from auditor.reporting.comparison import difference_places, places, winner_name
 from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.figures import energy, fixed, percent, signed
+from auditor.reporting.judging_plots import judging_plots
 from auditor.reporting.lookup import Statement, figure, interval, numbers, records, text
+from auditor.reporting.marks import Plot, axis_unit
 
 _ACCOUNT_PX = 46  # as high as the lines of the table beside it
 _OUTCOME_COLOURS = {
@@ -26,23 +27,6 @@ _OUTCOME_COLOURS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """One plot.
-
-    Attributes:
-        key: Its identity on the page.
-        text: What it shows, for those who don't see it.
-        data: Traces for plotly.js.
-        layout: Layout for plotly.js; its ``height`` in pixels is always given.
-    """
-
-    key: str
-    text: str
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-
-
 def plots(statement: Statement) -> dict[str, Plot]:
     """Every plot that the statement has the figures for, by key."""
     made = (
@@ -51,6 +35,7 @@ def plots(statement: Statement) -> dict[str, Plot]:
         _incumbents(statement),
         _runs(statement),
         _gain(statement),
+        *judging_plots(statement),
     )
     return {plot.key: plot for plot in made if plot is not None}
 
@@ -111,7 +96,7 @@ def _incumbents(statement: Statement) -> Plot | None:
     digits = places(statement)
     metric = text(statement, "study.metric") or "value"
     end_j = max((figure(statement, "energy.search_uj") or 0.0) / 1e6, steps[-1][1])
-    factor, unit = _axis_unit(end_j)
+    factor, unit = axis_unit(end_j)
     said = [
         f"trial {int(trial)}: {fixed(value, digits)} after {energy(cumulative_j)}"
         for trial, cumulative_j, value in steps
@@ -145,29 +130,8 @@ def _incumbents(statement: Statement) -> Plot | None:
     default = figure(statement, "gain.baseline.value")
     if default is not None:
         layout["shapes"] = [marks.line("y", default, dash="dash")]
-        layout["annotations"] = [
-            {
-                "xref": "paper",
-                "x": 0.01,
-                "xanchor": "left",
-                "y": default,
-                "yanchor": "bottom",
-                "text": f"default {fixed(default, digits)}",
-                "showarrow": False,
-                "font": {"color": "var(--muted)", "size": 12},
-            }
-        ]
-        # shapes don't stretch an axis: an invisible point keeps the default in sight
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [0],
-                "y": [default],
-                "marker": {"opacity": 0},
-                "hoverinfo": "skip",
-            }
-        )
+        layout["annotations"] = [marks.level_label(default, f"default {fixed(default, digits)}")]
+        data.append(marks.unseen([0], [default]))
         summary += f"; the default has {fixed(default, digits)}"
     return Plot(key="incumbents", text=summary + ".", data=data, layout=layout)
 
@@ -260,8 +224,3 @@ def _gain(statement: Statement) -> Plot | None:
 
 def _listed(labels: Sequence[str], said: Sequence[str]) -> str:
     return "; ".join(f"{label} {figures}" for label, figures in zip(labels, said, strict=True)) + "."
-
-
-def _axis_unit(most_j: float) -> tuple[float, str]:
-    unit = energy(most_j).split()[-1]
-    return {"TJ": 1e12, "GJ": 1e9, "MJ": 1e6, "kJ": 1e3, "J": 1.0, "mJ": 1e-3, "µJ": 1e-6}[unit], unit

@@ -119,7 +119,13 @@ def _costs(view: View, total: str) -> RenderableType:
 
 
 def _of_search(view: View) -> list[RenderableType]:
-    return [_outcomes(view), _contenders(view), _facts("The winner over the default", view.gain_facts)]
+    return [
+        _outcomes(view),
+        _contenders(view),
+        _facts("The winner over the default", view.gain_facts),
+        _facts("What random search would have given", view.chance_facts),
+        _facts("When it is repaid", view.repay_facts),
+    ]
 
 
 def _trainings(view: View) -> RenderableType:

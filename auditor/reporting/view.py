@@ -9,6 +9,7 @@ from auditor.reporting.components import Component, components
 from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.facts import Fact, key_facts, more_facts
 from auditor.reporting.figures import NOT_AVAILABLE, duration, energy, percent, watt_hours
+from auditor.reporting.judging import chance_facts, front_facts, repay_facts
 from auditor.reporting.lookup import Statement, figure, joules, metered_j, records, subject, text, texts, why
 from auditor.reporting.notes import Note, notes
 from auditor.reporting.trainings import TrainingLine, training_facts, training_lines
@@ -86,6 +87,9 @@ class View:
         no_outcomes: Why their energy is not known; empty where it is, or where no finding says so.
         contenders: Default, winner and alternatives.
         gain_facts: What the winner gained over the default.
+        chance_facts: What random search would have given.
+        repay_facts: When the search is repaid.
+        front_facts: Value against energy, and the pruner.
         components: How each component was measured.
         included: What the figures count.
         excluded: What they don't.
@@ -106,6 +110,9 @@ class View:
     no_outcomes: str
     contenders: tuple[Contender, ...]
     gain_facts: tuple[Fact, ...]
+    chance_facts: tuple[Fact, ...]
+    repay_facts: tuple[Fact, ...]
+    front_facts: tuple[Fact, ...]
     components: tuple[Component, ...]
     included: tuple[str, ...]
     excluded: tuple[str, ...]
@@ -130,6 +137,9 @@ def build_view(statement: Statement) -> View:
         no_outcomes=why(statement, "energy.by_state"),
         contenders=tuple(contenders(statement)),
         gain_facts=() if plain else tuple(gain_facts(statement)),
+        chance_facts=() if plain else tuple(chance_facts(statement)),
+        repay_facts=() if plain else tuple(repay_facts(statement)),
+        front_facts=() if plain else tuple(front_facts(statement)),
         components=tuple(components(statement)),
         included=tuple(texts(statement, "energy.boundary.included")),
         excluded=tuple(texts(statement, "energy.boundary.excluded")),

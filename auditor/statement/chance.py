@@ -116,6 +116,7 @@ def _arm(
         "total_j": spent[-1],
         "relative_percent": relative,
         "relative_error_percent": relative_error,
+        "course": {"search": _steps(search), "arm": _steps(random)},
     }
     remarks = [
         warning(
@@ -133,6 +134,10 @@ def _arm(
             info("no-relative", "random_arm.relative_percent is null: random search's mean is 0, or no trial is best.")
         )
     return section, remarks
+
+
+def _steps(course: Course) -> list[dict[str, float]]:
+    return [{"energy_j": at, "value": value} for at, value in zip(course.energy, course.value, strict=True)]
 
 
 def _course_of_trainings(record: StudyRecord, usage: Usage, *, maximize: bool) -> Course:

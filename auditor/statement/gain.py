@@ -49,6 +49,7 @@ class Gain:
         default_value: The default on the validation set.
         default_tests: The default's test values on fresh seeds, ``(n,)``.
         winner_tests: The winner's test values on fresh seeds, ``(m,)``.
+        fresh: The winner's validation values on fresh seeds, ``(k,)``.
         alternatives: Every other baseline, in the order of running.
         interval: Improvement on test with its 95 % interval.
         p_better: Probability that a winner's training beats a default's, on test.
@@ -65,6 +66,7 @@ class Gain:
     default_value: float | None
     default_tests: tuple[float, ...]
     winner_tests: tuple[float, ...]
+    fresh: tuple[float, ...]
     alternatives: tuple[Alternative, ...]
     interval: MeanDifference | None
     p_better: float | None
@@ -146,6 +148,7 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
         default_value=mean(run.value for run in completed_baselines(record, "default")),
         default_tests=default_tests,
         winner_tests=winner_tests,
+        fresh=fresh,
         alternatives=_alternatives(record, usage),
         interval=mean_difference([sign * v for v in winner_tests], [sign * v for v in default_tests]),
         p_better=probability_of_superiority(winner_tests, default_tests, maximize=maximize) if enough else None,
@@ -216,6 +219,7 @@ def gain_section(record: StudyRecord, gain: Gain) -> dict[str, Any]:
         "optimism": gain.optimism,
         "optimism_basis": gain.optimism_basis,
         "validation_test_shift": gain.shift,
+        "winner_values": list(gain.fresh),
         "winner_test_values": list(gain.winner_tests),
         "baseline_test_values": list(gain.default_tests),
     }

@@ -189,6 +189,7 @@ def full_statement() -> dict[str, Any]:
             "optimism": 0.006,
             "optimism_basis": "fresh seeds",
             "validation_test_shift": None,
+            "winner_values": [0.978, 0.974, 0.976, 0.975, 0.972],
             "winner_test_values": [0.98, 0.982, 0.981, 0.979, 0.983],
             "baseline_test_values": [0.975, 0.978, 0.977, 0.976, 0.979],
         },
@@ -218,6 +219,10 @@ def full_statement() -> dict[str, Any]:
             "total_j": 360.0,
             "relative_percent": 4.4,
             "relative_error_percent": 61.0,
+            "course": {
+                "search": [{"energy_j": 40.0, "value": 0.955}, {"energy_j": 120.0, "value": 0.971}],
+                "arm": [{"energy_j": 90.0, "value": 0.93}, {"energy_j": 170.0, "value": 0.955}],
+            },
         },
         "pareto": [
             {"trial": 0, "value": 0.981, "values": None, "energy_j": 1450.0},
@@ -340,6 +345,9 @@ def training_statement() -> dict[str, Any]:
     statement = full_statement()
     nothing = dict.fromkeys(("space", "sampler", "metric", "test_metric", "direction"))
     statement["study"] |= nothing | {"kind": "training"}
+    statement |= dict.fromkeys(
+        ("expected_max", "expected_max_basis", "random_arm", "pareto", "proxy", "inference", "break_even")
+    )
     statement["verdict"] |= {
         "grade": "cannot say",
         "sentence": "2 trainings, not a search: they used 10 kJ in 3 min 20 s; 80.5 % went to train.",

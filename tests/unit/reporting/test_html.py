@@ -9,6 +9,19 @@ from auditor.reporting import html, render_html
 from auditor.reporting.plots import plots
 from unit.reporting.sample import HOSTILE, full_statement, hostile_statement, sparse_statement
 
+PLOTS = {
+    "accounts",
+    "outcomes",
+    "incumbents",
+    "runs",
+    "gain",
+    "random-arm",
+    "expected-max",
+    "pareto",
+    "optimism",
+    "break-even",
+}
+
 
 class Page(HTMLParser):
     """Elements, attributes and texts of a page."""
@@ -108,7 +121,7 @@ def test_figures_are_the_statements(page: Page, text: str) -> None:
 
 def test_every_plot_has_a_text_that_stands_for_it(page: Page) -> None:
     drawn = {a["id"]: a for _, a in page.elements if a.get("role") == "img"}
-    assert set(drawn) == {f"plot-{key}" for key in ("accounts", "outcomes", "incumbents", "runs", "gain")}
+    assert set(drawn) == {f"plot-{key}" for key in PLOTS}
     assert "Trials 1.77 kJ (70.3 %)" in (drawn["plot-accounts"]["aria-label"] or "")
     assert "trial 17: 0.989 after 1.50 kJ; the default has 0.971." in (drawn["plot-incumbents"]["aria-label"] or "")
     assert {figure["key"] for figure in page.figures()} == {name.removeprefix("plot-") for name in drawn}
@@ -206,7 +219,7 @@ def test_plots_without_figures_are_left_out() -> None:
     statement = full_statement()
     statement["gain"]["ci95"] = None
     statement["gain"]["winner_test_values"] = None
-    assert set(plots(statement)) == {"accounts", "outcomes", "incumbents", "runs"}
+    assert set(plots(statement)) == PLOTS - {"gain"}
     assert plots(sparse_statement()) == {}
 
 
