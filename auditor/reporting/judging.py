@@ -57,7 +57,8 @@ def chance_facts(statement: Statement) -> list[Fact]:
                 path="expected_max",
                 label="Best of one random training" if n == 1 else f"Best of {count(int(n or 0))} random trainings",
                 value=fixed(figure(row, "tang"), digits),
-                note=f"expected; median in {ends[0]} to {ends[1]}"
+                note="expected"
+                + ("" if low is high is None else f"; median in {ends[0]} to {ends[1]}")
                 + ("" if spent is None else f"; {energy(spent)}")
                 + (f"; from {source} ({count(int(draws or 0))} draws{gave})" if place == 0 else ""),
             )
@@ -80,23 +81,24 @@ def repay_facts(statement: Statement) -> list[Fact]:
             "after so many trainings the search is half of all energy",
         )
     )
-    metric = text(statement, "study.test_metric") or "the test metric"
+    unit, each = _unit(statement)
+    energy_j, paid = (figure(statement, f"break_even.{key}") for key in ("energy_per_gain_j", "cost_per_gain"))
     facts.append(
         Fact.of(
             statement,
             "break_even.energy_per_gain_j",
-            "Energy by unit of the gain",
-            energy(figure(statement, "break_even.energy_per_gain_j")),
-            f"for each 1.0 of {metric}",
+            "Energy of a point gained",
+            energy(None if energy_j is None else energy_j * unit),
+            each,
         )
     )
     facts.append(
         Fact.of(
             statement,
             "break_even.cost_per_gain",
-            "Money by unit of the gain",
-            money(figure(statement, "break_even.cost_per_gain"), text(statement, "cost.currency")),
-            f"for each 1.0 of {metric}",
+            "Money for a point gained",
+            money(None if paid is None else paid * unit, text(statement, "cost.currency")),
+            each,
         )
     )
     return facts
@@ -173,3 +175,12 @@ def _even(statement: Statement, path: str, label: str) -> Fact:
     return Fact(
         path=path, label=label, value=number(n), note=note + ("; accuracies differ: see energy by gain" * unequal)
     )
+
+
+def _unit(statement: Statement) -> tuple[float, str]:
+    """What a point is: 0.01 of a metric between 0 and 1, else 1; with a word on it."""
+    metric = text(statement, "study.test_metric") or "the test metric"
+    values = [figure(statement, f"gain.{side}.test_value") for side in ("best", "baseline")]
+    if all(value is not None and 0.0 <= value <= 1.0 for value in values):
+        return 0.01, f"for each 0.01 of {metric}"
+    return 1.0, f"for each 1.0 of {metric}"

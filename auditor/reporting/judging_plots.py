@@ -196,12 +196,12 @@ def _break_even(statement: Statement) -> Plot | None:
         ends = interval(row, "ci95") or (each, each)
         low = [(least_j + at * ends[0]) / factor for at in n]
         high = [(greatest_j + at * ends[1]) / factor for at in n]
-        data += marks.between(n, low, high, name=f"{name}: 95 %, and how the energy was measured")
+        data += marks.between(n, low, high)
         data.append(_line(name, n, [(fixed_j + at * each) / factor for at in n], f"var(--{colour})"))
     layout = marks.layout(
         280,
         {"title": {"text": "inferences"}, "type": "log", "tickformat": "~s"},
-        {"title": {"text": f"all energy ({unit})"}, "automargin": True, "type": "log", "tickformat": "~g"},
+        {"title": {"text": f"all energy ({unit})"}, "automargin": True, "type": "log", "dtick": 1, "tickformat": "~g"},
     )
     layout |= marks.legend()
     summary = f"All energy against inferences: the default {energy(figure(rows['default'], 'energy_j'))} each, "

@@ -165,8 +165,8 @@ def axis_unit(most_j: float) -> tuple[float, str]:
     return {"TJ": 1e12, "GJ": 1e9, "MJ": 1e6, "kJ": 1e3, "J": 1.0, "mJ": 1e-3, "µJ": 1e-6}[unit], unit
 
 
-def between(x: Sequence[float], low: Sequence[float], high: Sequence[float], *, name: str) -> list[dict[str, Any]]:
-    """A shaded band between two lines."""
+def between(x: Sequence[float], low: Sequence[float], high: Sequence[float], name: str = "") -> list[dict[str, Any]]:
+    """A shaded band between two lines; in the legend where it has a name."""
     edge = {
         "type": "scatter",
         "mode": "lines",
@@ -177,7 +177,14 @@ def between(x: Sequence[float], low: Sequence[float], high: Sequence[float], *, 
     }
     return [
         {**edge, "y": list(low)},
-        {**edge, "y": list(high), "fill": "tonexty", "fillcolor": "var(--band)", "name": name, "showlegend": True},
+        {
+            **edge,
+            "y": list(high),
+            "fill": "tonexty",
+            "fillcolor": "var(--band)",
+            "name": name,
+            "showlegend": bool(name),
+        },
     ]
 
 

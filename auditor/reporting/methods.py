@@ -5,7 +5,7 @@ from __future__ import annotations
 METHODS = {
     "energy.search_uj": (
         "Each machine is metered once and every microjoule is charged to exactly one account: idle power by the "
-        "policy named below, the rest by use. What is in it and what is not is listed under 'How it was measured'."
+        "policy named below, the rest by use. What is counted and what is not is listed further down."
     ),
     "energy.times_default": (
         "Energy of the search over the energy of training the default once. What it took to find that default, before "
@@ -97,7 +97,7 @@ METHODS = {
         "all energy."
     ),
     "break_even.energy_per_gain_j": (
-        "Energy of the search over the gain on test; for a metric from 0 to 1 a unit is 100 points."
+        "Energy of the search over the gain on test. A point is 0.01 of a metric between 0 and 1."
     ),
     "break_even.cost_per_gain": "Cost of the search over the gain on test.",
 }
