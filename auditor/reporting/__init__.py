@@ -11,11 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.reporting.appendix import render_appendix
     from auditor.reporting.html import render_html
     from auditor.reporting.markdown import render_markdown
+    from auditor.reporting.model_card import render_model_card
     from auditor.reporting.terminal import render_terminal
 
-__all__ = ["render_html", "render_markdown", "render_terminal"]
+__all__ = ["render_appendix", "render_html", "render_markdown", "render_model_card", "render_terminal"]
 
 
 def __getattr__(name: str) -> Any:

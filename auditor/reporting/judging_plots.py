@@ -81,7 +81,8 @@ def _expected_max(statement: Statement) -> Plot | None:
         if (low := figure(row, "low")) is not None and (high := figure(row, "high")) is not None
     ]
     if len(closed) > 1:
-        data += marks.between(*zip(*closed, strict=True), name="95 % band (median, all n at once)")
+        x, lower, upper = ([point[place] for point in closed] for place in range(3))
+        data += marks.between(x, lower, upper, "95 % band (median, all n at once)")
     data.append(_line("with replacement (Dodge)", n, dodge, "var(--muted)", dash="dot"))
     data.append(_line("expected best (Tang)", n, tang, "var(--second)"))
     layout = marks.layout(
