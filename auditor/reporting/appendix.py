@@ -23,7 +23,7 @@ from auditor.reporting.figures import (
     signed,
     watt_hours,
 )
-from auditor.reporting.lookup import Statement, at, figure, interval, joules, records, text, texts
+from auditor.reporting.lookup import Statement, figure, interval, joules, records, text, texts
 from auditor.reporting.markdown import escaped
 from auditor.reporting.names import cleaned
 
@@ -122,7 +122,7 @@ def _default(statement: Statement) -> tuple[str, str]:
 
 
 def _random(statement: Statement) -> tuple[str, str]:
-    if at(statement, "random_arm") is not None:
+    if figure(statement, "random_arm.delta") is not None:
         digits = places(statement)
         delta = signed(figure(statement, "random_arm.delta"), digits)
         return (
@@ -199,7 +199,7 @@ def _cost(statement: Statement) -> tuple[str, str]:
 
 def _hardware(statement: Statement) -> tuple[str, str]:
     measured = [
-        f"{text(part, 'component')} on {text(part, 'node')} by {text(part, 'meaning')}"
+        f"{text(part, 'component')} on {text(part, 'node')}: {text(part, 'meaning')}"
         for part in records(statement, "energy.components")
     ]
     coverage = figure(statement, "energy.coverage")

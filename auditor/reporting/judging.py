@@ -17,7 +17,7 @@ def chance_facts(statement: Statement) -> list[Fact]:
     """Random search against the search: the random arm, and the expected maximum of independent draws."""
     digits = places(statement)
     facts = []
-    if at(statement, "random_arm") is None:
+    if figure(statement, "random_arm.delta") is None:
         facts.append(_missing(statement, "random_arm", "Search less random search, at equal energy"))
     else:
         used = energy(figure(statement, "random_arm.energy_j"))
