@@ -117,6 +117,18 @@ class Importer(Protocol):
         """
 
 
+@runtime_checkable
+class SeveralStudies(Protocol):
+    """What an importer may do beside: read all studies of a source at once. Optional."""
+
+    def read_each(self, source: str, options: Mapping[str, str]) -> Sequence[ImportedStudy]:
+        """Every study at a source, in its order.
+
+        Raises:
+            InputError: as :meth:`Importer.read`, but for several studies.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardwareProfile:
     """Power of one device, for energy worked out from durations.

@@ -21,6 +21,7 @@ from auditor.testing.clock import FakeClock
 from auditor.testing.replay import ReplayMeter
 
 if TYPE_CHECKING:
+    from auditor.testing.importers import ImporterContract
     from auditor.testing.meters import MeterContract
     from auditor.testing.nodes import SyntheticNode, attribution_error
     from auditor.testing.nvml import FakeNvml
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FakeClock",
     "FakeNvml",
+    "ImporterContract",
     "MeterContract",
     "ReplayMeter",
     "SearchSpaceContract",
@@ -38,6 +40,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ImporterContract":
+        from auditor.testing.importers import ImporterContract
+
+        return ImporterContract
     if name == "MeterContract":
         from auditor.testing.meters import MeterContract
 

@@ -1,0 +1,1 @@
+"""Power of devices, for energy worked out from durations."""

@@ -1,0 +1,1 @@
+"""Importers of studies that ran elsewhere."""
