@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import optuna_storages
 from auditor.domain.errors import InputError
 from auditor.domain.imported import ImportedStudy, ImportedTrial
 from auditor.domain.study import TrialState
@@ -56,6 +57,36 @@ class TestCsv(ImporterContract):
             "state": "state",
             "time": "end",
         }
+
+
+class TestOptunaDatabase(ImporterContract):
+    kind = "rdb"
+    states: Mapping[int, TrialState] = {0: COMPLETE, 1: PRUNED, 2: FAILED, 3: COMPLETE, 4: TrialState.RUNNING}
+
+    @pytest.fixture
+    def importer(self) -> Importer:
+        made: Importer = load("importer", "optuna")()
+        assert isinstance(made, Importer)
+        return made
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> str:
+        (tmp_path / "source").mkdir()
+        made, source = optuna_storages.storage(tmp_path / "source", self.kind)
+        optuna_storages.fill(made)
+        return source
+
+    @pytest.fixture
+    def missing(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'nothing.db'}"
+
+
+class TestOptunaJournal(TestOptunaDatabase):
+    kind = "journal"
+
+    @pytest.fixture
+    def missing(self, tmp_path: Path) -> str:
+        return str(tmp_path / "nothing.journal")
 
 
 GOOD = ImportedStudy(
