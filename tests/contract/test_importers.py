@@ -89,6 +89,28 @@ class TestOptunaJournal(TestOptunaDatabase):
         return str(tmp_path / "nothing.journal")
 
 
+class TestMlflow(ImporterContract):
+    states: Mapping[int, TrialState] = {0: COMPLETE, 1: PRUNED, 2: FAILED, 3: COMPLETE, 4: TrialState.LOST}
+
+    @pytest.fixture
+    def importer(self) -> Importer:
+        made: Importer = load("importer", "mlflow")()
+        assert isinstance(made, Importer)
+        return made
+
+    @pytest.fixture
+    def source(self, mlflow_database: Path) -> str:
+        return f"sqlite:///{mlflow_database}"
+
+    @pytest.fixture
+    def options(self) -> Mapping[str, str]:
+        return {"experiment": "flat", "metric": "val_acc"}
+
+    @pytest.fixture
+    def missing(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'nothing.db'}"
+
+
 GOOD = ImportedStudy(
     name="made",
     metric="acc",
