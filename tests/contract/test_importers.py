@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import optuna_storages
+import tune_folder
 from auditor.domain.errors import InputError
 from auditor.domain.imported import ImportedStudy, ImportedTrial
 from auditor.domain.study import TrialState
@@ -109,6 +110,24 @@ class TestMlflow(ImporterContract):
     @pytest.fixture
     def missing(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'nothing.db'}"
+
+
+class TestRayTune(ImporterContract):
+    states: Mapping[int, TrialState] = {0: COMPLETE, 1: PRUNED, 2: FAILED, 3: COMPLETE, 4: TrialState.RUNNING}
+
+    @pytest.fixture
+    def importer(self) -> Importer:
+        made: Importer = load("importer", "raytune")()
+        assert isinstance(made, Importer)
+        return made
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> str:
+        return tune_folder.usual(tmp_path / "experiment")
+
+    @pytest.fixture
+    def missing(self, tmp_path: Path) -> str:
+        return str(tmp_path / "nothing")
 
 
 GOOD = ImportedStudy(
