@@ -125,7 +125,7 @@ class Told:
         baselines: Figures given by hand.
         baseline_trial: Number of the trial that is the default.
         sampler: Name of the sampler, where the source does not say or says otherwise.
-        gpus: GPUs that each trial held; ``None``: not known.
+        gpus: GPUs that each trial held, or what share of one; ``None``: not known.
         power: Power of a trial; ``None``: not known.
         pue_inside: PUE that reported energy holds already; ``None``: not known.
         second_j: Energy of the whole study by a second meter, in joules; ``None``: there is none.
@@ -135,7 +135,7 @@ class Told:
     baselines: tuple[GivenBaseline, ...] = ()
     baseline_trial: int | None = None
     sampler: str | None = None
-    gpus: int | None = None
+    gpus: float | None = None
     power: Power | None = None
     pue_inside: float | None = None
     second_j: float | None = None

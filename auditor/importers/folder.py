@@ -111,7 +111,7 @@ def write_import(folder: StudyFolder, study: ImportedStudy, told: Told, paramete
             "source": study.source,
             "energy_source": study.energy_source,
         },
-        config={"importer": importer, "told": asdict(told), "findings": [asdict(f) for f in study.findings]},
+        config=msgspec.to_builtins({"importer": importer, "told": told, "findings": study.findings}),
         parameters=asdict(parameters),
         versions={"nas-auditor": version("nas-auditor")},
         hardware={},

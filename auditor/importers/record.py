@@ -167,14 +167,15 @@ def _modelled_energy(study: ImportedStudy, told: Told) -> _Energy:
     found = _lacking(study, by_trial, "No duration is known")
     if total_uj == 0:
         return _Energy(by_trial_uj=by_trial, component=None, findings=found)
+    bounded = power.low_w < power.high_w  # one figure for the power says nothing of what it could have been
     component = ComponentBook(
         node=ELSEWHERE,
         component="gpu" if told.gpus else "machine",
         meter="duration times power",
         provenance=Provenance.MODELLED,
         metered_uj=total_uj,
-        low_uj=min(total_uj, round(known_s * power.low_w * 1e6)),
-        high_uj=max(total_uj, round(known_s * power.high_w * 1e6)),
+        low_uj=min(total_uj, round(known_s * power.low_w * 1e6)) if bounded else None,
+        high_uj=max(total_uj, round(known_s * power.high_w * 1e6)) if bounded else None,
         detail=power.detail,
     )
     return _Energy(by_trial_uj=by_trial, component=component, findings=found)
@@ -226,14 +227,14 @@ def _course(
     """Cumulative energy of all trials over time, work in flight included; empty where an end is not known.
 
     A trial's energy is spread evenly from its begin to its end; where its begin is not known all of it is at its end.
+    Trials of which no energy is known add nothing.
     """
-    if len(trials) < 2 or any(t.end_ns is None for t in trials) or all(e is None for e in by_trial_uj):
+    used = [(t, e) for t, e in zip(trials, by_trial_uj, strict=True) if e is not None]
+    if len(used) < 2 or any(trial.end_ns is None for trial, _ in used):
         return (), ()
-    end = np.array([t.end_ns for t in trials], dtype=np.int64)
-    begin = np.array(
-        [t.end_ns if t.begin_ns is None else min(t.begin_ns, t.end_ns or 0) for t in trials], dtype=np.int64
-    )
-    energy = np.array([e or 0 for e in by_trial_uj], dtype=np.float64)
+    end = np.array([t.end_ns for t, _ in used], dtype=np.int64)
+    begin = np.array([t.end_ns if t.begin_ns is None else min(t.begin_ns, t.end_ns or 0) for t, _ in used], np.int64)
+    energy = np.array([energy_uj for _, energy_uj in used], dtype=np.float64)
     times = np.unique(np.concatenate([begin, end]))
     spans = end > begin
     power = np.zeros(len(times))
@@ -244,7 +245,8 @@ def _course(
     at_once = np.zeros(len(times))
     np.add.at(at_once, np.searchsorted(times, end[~spans]), energy[~spans])
     total = np.maximum.accumulate(np.rint(grown + np.cumsum(at_once)).astype(np.int64))
-    return tuple(times.tolist()), tuple(total.tolist())
+    total[-1] = sum(energy_uj for _, energy_uj in used)  # exact, where sums of floats are not
+    return tuple(times.tolist()), tuple(np.minimum(total, total[-1]).tolist())
 
 
 def _reported(component: ComponentBook) -> bool:
