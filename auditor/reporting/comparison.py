@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from auditor.reporting.costs import baseline_energy_j
 from auditor.reporting.facts import Fact
 from auditor.reporting.figures import MOST_DECIMALS, NOT_AVAILABLE, decimals, energy, fixed, percent, signed
-from auditor.reporting.lookup import Statement, at, figure, interval, joules, records, text, why
+from auditor.reporting.lookup import Statement, at, figure, interval, is_imported, joules, records, text, why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
     digits = difference_places(statement)
     seeds = figure(statement, "gain.seeds")
     each = "on fresh seeds" if seeds is None else f"{int(seeds)} fresh {'seed' if seeds == 1 else 'seeds'} each"
+    each = "one training each" if is_imported(statement) and seeds == 1 else each
     ends = interval(statement, "gain.ci95")
     return [
         Fact.of(

@@ -18,7 +18,7 @@ from auditor.reporting.figures import (
     times,
     watt_hours,
 )
-from auditor.reporting.lookup import Statement, at, figure, joules, metered_j, subject, text, texts, why
+from auditor.reporting.lookup import Statement, at, figure, is_imported, joules, metered_j, subject, text, texts, why
 from auditor.reporting.methods import method_of
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU"}
@@ -65,7 +65,8 @@ def key_facts(statement: Statement) -> list[Fact]:
             "energy.search_uj",
             f"Energy of the {subject(statement)}",
             energy(search_j),
-            watt_hours(search_j) + ("" if all_j is None else f"; {energy(all_j)} metered in all"),
+            watt_hours(search_j)
+            + ("" if all_j is None or is_imported(statement) else f"; {energy(all_j)} metered in all"),
         ),
         Fact.of(
             statement,
@@ -87,7 +88,9 @@ def key_facts(statement: Statement) -> list[Fact]:
             "compute.wall_s",
             "Wall time",
             duration(figure(statement, "compute.wall_s")),
-            "from the first reading to the last",
+            "from the first trial's begin to the last one's end"
+            if is_imported(statement)
+            else "from the first reading to the last",
         ),
         _devices(statement),
         _operations(statement),

@@ -53,6 +53,11 @@ def subject(statement: Statement) -> str:
     return "training" if text(statement, "study.kind") == "training" else "search"
 
 
+def is_imported(statement: Statement) -> bool:
+    """Whether the study ran elsewhere, so that no meter was read here."""
+    return at(statement, "study.imported") is True
+
+
 def texts(statement: Statement, path: str) -> list[str]:
     """The texts listed at a path."""
     value = at(statement, path)

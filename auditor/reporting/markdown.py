@@ -42,7 +42,7 @@ def render_markdown(statement: Statement) -> str:
                 (("– " if line.part else "") + line.label, energy(line.energy_j), percent(line.share))
                 for line in view.costs
             ]
-            + [("All metered", energy(metered_j(statement)), "")],
+            + [(view.sum_label, energy(metered_j(statement)), "")],
         ),
         *(_trainings(view) if view.trainings else []),
         *(_of_search(view) if view.subject == "search" else []),

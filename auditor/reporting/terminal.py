@@ -114,7 +114,7 @@ def _costs(view: View, total: str) -> RenderableType:
             Text(line.note, style="dim"),
         )
     table.add_section()
-    table.add_row(Text("All metered", style="bold"), _figure(total, "bold"), Text(), Text())
+    table.add_row(Text(view.sum_label, style="bold"), _figure(total, "bold"), Text(), Text())
     return table
 
 

@@ -10,7 +10,18 @@ from auditor.reporting.costs import Cost, Outcome, costs, outcomes
 from auditor.reporting.facts import Fact, key_facts, more_facts
 from auditor.reporting.figures import NOT_AVAILABLE, duration, energy, percent, watt_hours
 from auditor.reporting.judging import chance_facts, front_facts, repay_facts
-from auditor.reporting.lookup import Statement, figure, joules, metered_j, records, subject, text, texts, why
+from auditor.reporting.lookup import (
+    Statement,
+    figure,
+    is_imported,
+    joules,
+    metered_j,
+    records,
+    subject,
+    text,
+    texts,
+    why,
+)
 from auditor.reporting.notes import Note, notes
 from auditor.reporting.trainings import TrainingLine, training_facts, training_lines
 
@@ -93,6 +104,8 @@ class View:
         components: How each component was measured.
         included: What the figures count.
         excluded: What they don't.
+        imported: Whether the study ran elsewhere.
+        sum_label: What the sum of all accounts is called.
         notes: Findings, the gravest first.
     """
 
@@ -116,6 +129,8 @@ class View:
     components: tuple[Component, ...]
     included: tuple[str, ...]
     excluded: tuple[str, ...]
+    imported: bool
+    sum_label: str
     notes: tuple[Note, ...]
 
 
@@ -143,6 +158,8 @@ def build_view(statement: Statement) -> View:
         components=tuple(components(statement)),
         included=tuple(texts(statement, "energy.boundary.included")),
         excluded=tuple(texts(statement, "energy.boundary.excluded")),
+        imported=is_imported(statement),
+        sum_label="All on the books" if is_imported(statement) else "All metered",
         notes=tuple(notes(statement)),
     )
 
@@ -210,14 +227,10 @@ def _measurement_facts(statement: Statement) -> list[Fact]:
     all_j = metered_j(statement)
     low_j, high_j = figure(statement, "energy.range.low_j"), figure(statement, "energy.range.high_j")
     bounds = NOT_AVAILABLE if low_j is None or high_j is None else f"{energy(low_j)} to {energy(high_j)}"
-    policy = {
-        "reserved": "whoever reserves a device pays for its idle power",
-        "direct": f"a {'training' if plain else 'trial'} pays only for what it adds to idle power",
-    }
     return [
         Fact(
             path="energy.metered_uj",
-            label="All energy metered",
+            label="All energy on the books" if is_imported(statement) else "All energy metered",
             value=energy(all_j),
             note=why(statement, "energy.search_uj") if all_j is None else watt_hours(all_j),
         ),
@@ -228,6 +241,27 @@ def _measurement_facts(statement: Statement) -> list[Fact]:
             bounds,
             text(statement, "energy.range.basis"),
         ),
+        *([] if is_imported(statement) else _metered_facts(statement)),
+        *(
+            Fact(
+                path="energy.policies",
+                label=f"{subject(statement).capitalize()}, idle power {text(line, 'policy')}",
+                value=energy(joules(line, "search_uj")),
+                note="" if plain else f"of it trials {energy(joules(line, 'trials_uj'))}",
+            )
+            for line in records(statement, "energy.policies")
+        ),
+    ]
+
+
+def _metered_facts(statement: Statement) -> list[Fact]:
+    """What only a meter tells; and how idle power is shared, which an imported study has none of."""
+    plain = subject(statement) == "training"
+    policy = {
+        "reserved": "whoever reserves a device pays for its idle power",
+        "direct": f"a {'training' if plain else 'trial'} pays only for what it adds to idle power",
+    }
+    return [
         Fact.of(
             statement,
             "energy.coverage",
@@ -255,14 +289,5 @@ def _measurement_facts(statement: Statement) -> list[Fact]:
             "How idle power is shared",
             text(statement, "energy.policy") or NOT_AVAILABLE,
             policy.get(text(statement, "energy.policy"), ""),
-        ),
-        *(
-            Fact(
-                path="energy.policies",
-                label=f"{subject(statement).capitalize()}, idle power {text(line, 'policy')}",
-                value=energy(joules(line, "search_uj")),
-                note="" if plain else f"of it trials {energy(joules(line, 'trials_uj'))}",
-            )
-            for line in records(statement, "energy.policies")
         ),
     ]

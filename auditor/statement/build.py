@@ -9,6 +9,7 @@ from typing import Any
 from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.advice import advice_on
 from auditor.statement.chance import chance_sections
 from auditor.statement.course import course_sections, ranked_trials
 from auditor.statement.effort import compute_section, trials_section
@@ -52,7 +53,7 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
     compute, compute_findings = compute_section(record)
     trials, trial_findings = trials_section(record)
     trainings, training_findings = trainings_section(record, usage)
-    carbon, carbon_findings = carbon_section(energy["search_uj"], parameters)
+    carbon, carbon_findings = carbon_section(record, energy["search_uj"], parameters)
     cost, cost_findings = cost_section(record, energy["search_uj"], parameters)
     book_findings = [
         *record.findings,
@@ -99,6 +100,7 @@ def build_statement(record: StudyRecord, parameters: Parameters, *, version: str
             "metric": record.metric or None,
             "test_metric": record.test_metric,
             "direction": record.direction or None,
+            "imported": record.imported,
         },
         "verdict": judged.verdict,
         "measurement": known["measurement"],
@@ -153,6 +155,8 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
         tail_share=course["tail_share"],
         books=known["measurement"]["grade"],
         booked_outside=not record.space and not record.imported,
+        imported=record.imported,
+        objectives=len(record.directions) or 1,
     )
     return _Judged(
         verdict=_verdict(evidence),
@@ -168,7 +172,7 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
             *inference_findings,
             *repay_findings,
         ),
-        remarks=(*_cost_limit(evidence), *_unnamed(record)),
+        remarks=(*_cost_limit(record, evidence), *_unnamed(record)),
     )
 
 
@@ -192,14 +196,14 @@ def _closed_at(record: StudyRecord) -> str | None:
     return utc(max(window.end_ns for window in windows)) if windows else None
 
 
-def _cost_limit(evidence: Evidence) -> list[Finding]:
+def _cost_limit(record: StudyRecord, evidence: Evidence) -> list[Finding]:
     if not evidence.cost_unknown:
         return []
     return [
         warning(
             "cost-limit-unchecked",
-            "worth.cost was given but the cost is not fully priced: give cost.price_per_kwh or "
-            "cost.price_per_device_hour.",
+            "worth.cost was given but the cost is not fully priced: give "
+            f"{advice_on(record).price} or {advice_on(record).device_price}.",
         )
     ]
 
@@ -216,18 +220,26 @@ def _unnamed(record: StudyRecord) -> list[Finding]:
     found = []
     if lacking:
         are = f"{lacking[0]} is" if len(lacking) == 1 else f"{', '.join(lacking[:-1])} and {lacking[-1]} are"
-        found.append(info("study-unnamed", f"{are} null: whoever booked the study did not say."))
+        found.append(info("study-unnamed", f"{are} null: {_why_unnamed(record)}."))
     if record.test_metric is None:
         found.append(
             info(
                 "no-test-metric",
-                "study.test_metric is null: the search space names no metric on the test set.",
+                f"study.test_metric is null: {advice_on(record).test_metric}."
+                if record.imported
+                else "study.test_metric is null: the search space names no metric on the test set.",
             )
         )
     return found
 
 
+def _why_unnamed(record: StudyRecord) -> str:
+    if record.directions:
+        return f"the study has {len(record.directions)} objectives, and {advice_on(record).unnamed} the rest"
+    return advice_on(record).unnamed
+
+
 def _window(record: StudyRecord) -> list[Finding]:
-    if record.books.windows:
+    if record.books.windows or record.imported:
         return []
     return [info("no-window", "generated.books_closed_at is null: no metered time is on the books.")]

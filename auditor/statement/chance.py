@@ -10,14 +10,13 @@ from auditor.analysis.groups import Course, relative_improvement
 from auditor.analysis.incumbents import incumbents
 from auditor.analysis.random_arm import FAIR_SHARE, random_arm_difference
 from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.advice import Advice, advice_on
 from auditor.statement.course import by_order, ranked_trials
 from auditor.statement.draws import Draws, draws_of
 from auditor.statement.gain import Gain
 from auditor.statement.objections import info, warning
 from auditor.statement.usage import Usage, is_metered
 from auditor.statement.values import counted, percent
-
-_NO_ARM = "add {random: {share: 0.25}} to `baselines`"
 
 
 def chance_sections(record: StudyRecord, usage: Usage, gain: Gain) -> tuple[dict[str, Any], list[Finding]]:
@@ -29,18 +28,18 @@ def chance_sections(record: StudyRecord, usage: Usage, gain: Gain) -> tuple[dict
         gain: Its comparison with the default, at whose value draws enter that gave nothing.
     """
     draws = draws_of(record, usage)
-    expected, basis, found = _expected(draws, gain)
+    expected, basis, found = _expected(draws, gain, advice_on(record))
     arm, arm_found = _arm(record, usage, gain, draws)
     return {"expected_max": expected, "expected_max_basis": basis, "random_arm": arm}, [*found, *arm_found]
 
 
 def _expected(
-    draws: Draws | None, gain: Gain
+    draws: Draws | None, gain: Gain, advice: Advice
 ) -> tuple[list[dict[str, Any]] | None, dict[str, Any] | None, list[Finding]]:
     null = "expected_max and expected_max_basis are null"
     if draws is None:
         why = "no training of the study is known to be an independent draw, and an adaptive sampler's are none"
-        return None, None, [info("not-iid", f"{null}: {why}; {_NO_ARM}, or name the sampler.")]
+        return None, None, [info("not-iid", f"{null}: {why}; {advice.draws}.")]
     start = gain.default_value
     lacking = draws.without_value
     if lacking and start is None:
@@ -88,7 +87,7 @@ def _arm(
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
     null = "random_arm is null"
     if draws is None or not draws.apart:
-        return None, [info("no-random-arm", f"{null}: the search had none beside it; {_NO_ARM}.")]
+        return None, [info("no-random-arm", f"{null}: {advice_on(record).arm}.")]
     known = [(value, energy_j) for value, energy_j in zip(draws.values, draws.energies_j, strict=True)]
     if not is_metered(record) or any(energy_j is None for _, energy_j in known):
         return None, [info("no-arm-energy", f"{null}: nothing is booked for some of its draws.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auditor.domain.study import Attempt, Finding, Run, StudyRecord, TrialState
+from auditor.statement.advice import advice_on
 from auditor.statement.objections import info
 from auditor.statement.usage import TRAINING
 from auditor.statement.values import finite
@@ -15,7 +16,7 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
     books = record.books
     timed = finite(books.wall_s) is not None and (bool(books.windows) or books.wall_s > 0.0)
     attempts = [attempt for trial in record.trials for attempt in trial.attempts]
-    executions: list[Attempt | Run] = [*attempts, *record.runs]
+    executions: list[Attempt | Run] = [*attempts, *(() if record.imported else record.runs)]
     counts = [execution.flops for execution in executions if execution.flops is not None]
     bare = any(run.kind == TRAINING and run.flops is None for run in record.runs)
     null = "compute.flops and trainings[].flops are null" if bare else "compute.flops is null"
@@ -32,7 +33,7 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
     }
     found = []
     if not timed:
-        found.append(info("no-wall-time", "compute.wall_s is null: no reading says when the study ran."))
+        found.append(info("no-wall-time", "compute.wall_s is null: nothing says when the study ran."))
     if not books.device_s:
         found.append(info("no-device-time", "compute.device_s is empty: no reservation of a device is on the books."))
     if finite(books.cpu_s) is None:
@@ -41,8 +42,7 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
         found.append(
             info(
                 "flops-not-counted",
-                f"{null}: none of {len(executions)} trainings had its operations counted; the "
-                "training callback counts those of PyTorch models.",
+                f"{null}: none of {len(executions)} trainings {advice_on(record).flops}.",
             )
         )
     elif len(counts) < len(executions):

@@ -9,6 +9,7 @@ from typing import Any
 from auditor.domain.provenance import Provenance, worst
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Books, ComponentBook, Finding, StudyRecord, TrialState
+from auditor.statement.advice import advice_on
 from auditor.statement.objections import error, info, warning
 from auditor.statement.usage import TRAINING, Usage, is_metered, usage_of
 from auditor.statement.values import finite, utc
@@ -36,6 +37,16 @@ EXCLUDED_TRAINING = (
     "network and storage elsewhere",
     "cooling and power conversion (unless PUE is given)",
     "earlier trainings, and the tuning that led to this one",
+    "making the hardware",
+)
+INCLUDED_IMPORT = ("trials: complete, pruned, failed and lost, as far as their energy is known",)
+EXCLUDED_IMPORT = (
+    "what lies around the trials: sampler, tracking, orchestration, start-up, idle machines",
+    "parts of the machines that the figures are not of (with GPUs alone: processors and memory)",
+    "baselines, unless one of the trials is the default",
+    "network and storage elsewhere",
+    "cooling and power conversion (unless PUE is given)",
+    "earlier searches and the tuning of the default",
     "making the hardware",
 )
 _BOUND = {
@@ -68,8 +79,7 @@ def energy_section(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], l
         "policy": books.policy,
         "policies": [_under_policy(record, policy) for policy in sorted(books.policies, reverse=True)],
         "boundary": {
-            "included": list(INCLUDED_TRAINING if record.kind == TRAINING else INCLUDED),
-            "excluded": list(EXCLUDED_TRAINING if record.kind == TRAINING else EXCLUDED),
+            **_boundary(record),
             "pue_inside": None if record.imported and record.pue_inside is None else False,
         },
         "unmetered_start_s": finite(books.unmetered_start_s),
@@ -79,6 +89,17 @@ def energy_section(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], l
         ],
     }
     return section, [*_balance(books), *_gaps(record), *basis_findings, *times_findings]
+
+
+def _boundary(record: StudyRecord) -> dict[str, list[str]]:
+    """What the energy of a study is of."""
+    included: tuple[str, ...] = INCLUDED
+    excluded: tuple[str, ...] = EXCLUDED
+    if record.kind == TRAINING:
+        included, excluded = INCLUDED_TRAINING, EXCLUDED_TRAINING
+    elif record.imported:
+        included, excluded = INCLUDED_IMPORT, EXCLUDED_IMPORT
+    return {"included": list(included), "excluded": list(excluded)}
 
 
 def _balance(books: Books) -> list[Finding]:
@@ -112,10 +133,11 @@ def _gaps(record: StudyRecord) -> list[Finding]:
             warning(
                 "unmetered",
                 "energy.search_uj, energy.baselines_uj, energy.evaluation_uj, energy.outside_uj, "
-                "energy.by_state and carbon.kwh are null: no energy is on the books; run the study under a "
-                "meter (`auditor doctor` says which work here).",
+                f"energy.by_state and carbon.kwh are null: no energy is on the books; {advice_on(record).energy}.",
             )
         )
+    if record.imported:
+        return [*found, *_gaps_of_import(record)]
     if finite(books.coverage) is None:
         found.append(info("no-coverage", "energy.coverage is null: without readings no metered time can be told."))
     if finite(books.unmetered_start_s) is None:
@@ -125,7 +147,7 @@ def _gaps(record: StudyRecord) -> list[Finding]:
                 "energy.unmetered_start_s is null: the start of the study or its first reading is not known.",
             )
         )
-    if not books.sealed and not record.imported:
+    if not books.sealed:
         found.append(
             warning(
                 "books-not-sealed",
@@ -135,20 +157,33 @@ def _gaps(record: StudyRecord) -> list[Finding]:
         )
     elif finite(books.after_seal_s) is None:
         found.append(info("no-seal", "energy.after_seal_s is null: nothing after a seal is known."))
-    if record.imported and record.pue_inside is None:
-        found.append(
-            info(
-                "pue-unknown",
-                "energy.boundary.pue_inside is null: the imported energy may hold cooling already; ask its "
-                "source, and leave PUE at 1 if so.",
-            )
-        )
     without = [f"{book.component} on {book.node}" for book in books.components if book.static_w is None]
     if without:
         found.append(
             info(
                 "no-static-power",
                 f"static_w is null for {', '.join(without)}: the meter states no power without load.",
+            )
+        )
+    return found
+
+
+def _gaps_of_import(record: StudyRecord) -> list[Finding]:
+    """Of what nothing was metered here, all that only a meter could tell is null."""
+    static = " static_w," if record.books.components else ""
+    found = [
+        info(
+            "not-metered-here",
+            f"energy.coverage, energy.unmetered_start_s,{static} energy.after_seal_s and generated.books_closed_at are "
+            "null: the study ran elsewhere, and no meter was read here.",
+        )
+    ]
+    if record.pue_inside is None:
+        found.append(
+            info(
+                "pue-unknown",
+                "energy.boundary.pue_inside is null: the imported energy may hold cooling already; ask its "
+                "source, and say so with --pue-inside.",
             )
         )
     return found
@@ -224,14 +259,13 @@ def _times_default(record: StudyRecord, usage: Usage) -> tuple[float | None, lis
         run.kind == "baseline" and run.name == "default" and run.state is TrialState.COMPLETE for run in record.runs
     )
     default_uj = usage.by_baseline.get("default", 0)
+    chosen = [r.trial for r in record.runs if r.kind == "baseline" and r.name == "default" and r.trial is not None]
+    if chosen and default_uj == 0:
+        default_uj = trained * usage.by_trial.get(chosen[0], 0)
     if trained and default_uj > 0:
         return usage.search_uj / (default_uj / trained), []
     message = "energy.times_default is null: {}."
-    why = (
-        "the training of the default has no energy on the books"
-        if trained
-        else "no completed baseline named default; add it to `baselines`"
-    )
+    why = advice_on(record).default_energy if trained else advice_on(record).default
     return None, [info("no-default-energy", message.format(why))]
 
 

@@ -47,8 +47,8 @@ class Gain:
         maximize: Whether higher values are better.
         best: The best complete trial.
         default_value: The default on the validation set.
-        default_tests: The default's test values on fresh seeds, ``(n,)``.
-        winner_tests: The winner's test values on fresh seeds, ``(m,)``.
+        default_tests: The default's test values on fresh seeds, ``(n,)``; of an imported study as the user gives it.
+        winner_tests: The winner's test values on fresh seeds, ``(m,)``; of an imported study those of its one training.
         fresh: The winner's validation values on fresh seeds, ``(k,)``.
         alternatives: Every other baseline, in the order of running.
         interval: Improvement on test with its 95 % interval.
@@ -137,6 +137,9 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
     winner_runs = evaluations_of_best(record, best)
     winner_tests = _finite(run.test_value for run in winner_runs)
     default_tests = _finite(run.test_value for run in _evaluations(record, "default"))
+    if record.imported:  # one training each, where nobody trained them again
+        winner_tests = winner_tests or _finite([None if best is None else best.test_value])
+        default_tests = default_tests or _finite(run.test_value for run in completed_baselines(record, "default"))
     sd = pooled_sd(winner_tests, default_tests)
     smallest = detectable_in_sd(min(len(winner_tests), len(default_tests)))
     fresh = _finite(run.value for run in winner_runs)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from auditor.domain.study import Finding, Run, StudyRecord, TrialState
+from auditor.statement.advice import SEEDS_ADVISED, Advice, advice_on
 from auditor.statement.gain import Gain, completed_baselines
 from auditor.statement.objections import info, warning
 from auditor.statement.values import counted, finite
 
-SEEDS_ADVISED = 5
 _ERROR_CHARACTERS = 160
 
 
 def gain_findings(record: StudyRecord, gain: Gain) -> list[Finding]:
     """Findings on the comparison of winner and default."""
+    advice = advice_on(record)
     return [
         *_trials(record, gain),
-        *_default(record, gain),
-        *_tests(record, gain),
-        *_seeds(gain),
-        *_alternatives(gain),
+        *_default(record, gain, advice),
+        *_tests(record, gain, advice),
+        *_seeds(gain, advice),
+        *_alternatives(gain, advice),
         *_failures(record, "evaluation"),
         *_failures(record, "baseline"),
     ]
@@ -26,20 +27,16 @@ def gain_findings(record: StudyRecord, gain: Gain) -> list[Finding]:
 
 def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
     found = []
-    if record.directions:
-        found.append(
-            warning(
-                "several-objectives",
-                "gain.best.trial, gain.best.value, gain.best.params and gain.delta are null: the study has "
-                f"{len(record.directions)} objectives, so that no trial is the best; see pareto and hypervolume.",
-            )
+    if gain.best is None:
+        why = (
+            f"the study has {len(record.directions)} objectives, so no single trial is the best"
+            if record.directions
+            else f"none of {counted(len(record.trials), 'trial')} completed with a value"
         )
-    elif gain.best is None:
         found.append(
             warning(
                 "no-complete-trial",
-                "gain.best.trial, gain.best.value, gain.best.params and gain.delta are null: none of "
-                f"{counted(len(record.trials), 'trial')} completed with a value.",
+                f"gain.best.trial, gain.best.value, gain.best.params and gain.delta are null: {why}.",
             )
         )
     odd = [
@@ -75,39 +72,36 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
     return found
 
 
-def _default(record: StudyRecord, gain: Gain) -> list[Finding]:
+def _default(record: StudyRecord, gain: Gain, advice: Advice) -> list[Finding]:
     found = []
     if gain.default_value is None:
         why = (
             f"the baseline default has no finite {record.metric or 'value'}"
             if completed_baselines(record, "default")
-            else "no completed baseline named default; add it to `baselines`"
+            else advice.default
         )
         found.append(warning("no-baseline", f"gain.baseline.value and gain.delta are null: {why}."))
     return found
 
 
-def _tests(record: StudyRecord, gain: Gain) -> list[Finding]:
+def _tests(record: StudyRecord, gain: Gain, advice: Advice) -> list[Finding]:
     sides = (("gain.best.test_value", gain.winner_tests), ("gain.baseline.test_value", gain.default_tests))
     without = [key for key, values in sides if not values]
     if not without:
         return []
-    if record.test_metric is None:
-        why = "the search space has no test metric; give it one"
-    else:
-        why = f"no completed evaluation on a fresh seed; set evaluation.seeds to {SEEDS_ADVISED}"
+    why = advice.test_metric if record.test_metric is None else advice.tests
     return [warning("no-test-figure", f"{', '.join(without)} and gain.delta_test are null: {why}.")]
 
 
-def _seeds(gain: Gain) -> list[Finding]:
+def _seeds(gain: Gain, advice: Advice) -> list[Finding]:
     found = []
     if gain.interval is None:
         found.append(
             warning(
                 "too-few-seeds",
                 "gain.ci95, gain.p_better and gain.detectable are null: "
-                f"{counted(gain.seeds, 'seed')} on a side, "
-                f"where 2 are needed and {SEEDS_ADVISED} advised (evaluation.seeds).",
+                f"{counted(gain.seeds, advice.sample)} on a side, "
+                f"where 2 are needed and {SEEDS_ADVISED} advised{advice.seeds}.",
             )
         )
     elif gain.detectable is None:
@@ -144,14 +138,14 @@ def _seeds(gain: Gain) -> list[Finding]:
     return found
 
 
-def _alternatives(gain: Gain) -> list[Finding]:
+def _alternatives(gain: Gain, advice: Advice) -> list[Finding]:
     found = []
     if gain.best_alternative is None:
         found.append(
             info(
                 "no-alternative",
-                "gain.best_alternative is null: no baseline beside the default has a test figure; add for "
-                "example logistic_regression to `baselines`.",
+                "gain.best_alternative is null: no baseline beside the default has a test figure; "
+                f"{advice.alternative}.",
             )
         )
     for alternative in gain.alternatives:
@@ -170,8 +164,8 @@ def _alternatives(gain: Gain) -> list[Finding]:
             found.append(
                 info(
                     "alternative-incomplete",
-                    f"{' and '.join(lacking)} of baseline {alternative.name} {are} null in {where}: it did "
-                    "not complete, or nothing is booked for it.",
+                    f"{' and '.join(lacking)} of baseline {alternative.name} {are} null in {where}: "
+                    f"{advice.alternative_figures}.",
                 )
             )
     return found

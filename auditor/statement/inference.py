@@ -10,6 +10,7 @@ from auditor.analysis.mean import Mean, mean_interval
 from auditor.domain.accounts import inferred
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord, TrialState
+from auditor.statement.advice import advice_on
 from auditor.statement.gain import Gain
 from auditor.statement.objections import info, warning
 from auditor.statement.usage import Usage
@@ -74,8 +75,7 @@ def inference_section(
         warning("inference-failed", f"Measuring inference failed: {failure.rstrip('.')}.") for failure in failures[:3]
     ]
     if not known:
-        why = "no inference of winner or default is on the books (evaluation.seeds and evaluation.inference_s)"
-        return None, [*found, info("no-inference", f"inference is null: {why}.")]
+        return None, [*found, info("no-inference", f"inference is null: {advice_on(record).inference}.")]
     for each in known.values():
         blocks = counted(len(each.per_sample_j), "block")
         if each.mean.low is None:

@@ -60,7 +60,7 @@ def measurement_section(record: StudyRecord, usage: Usage, findings: Iterable[Fi
     absent = _absent(record)
     limits = [*(finding.message for finding in findings if finding.code in INCOMPLETE), *_limits(record, usage)]
     imported = (
-        ["the study ran elsewhere: its energy is compiled from what was reported, not metered here"]
+        ["the study ran elsewhere: its energy is compiled from what others wrote down, not metered here"]
         if record.imported
         else []
     )
@@ -104,7 +104,7 @@ def _limits(record: StudyRecord, usage: Usage) -> list[str]:
     for (component, provenance), energy_uj in shares.items():
         if provenance not in TRUSTED:
             share = f" ({percent(energy_uj / books.metered_uj)} of the energy)" if books.metered_uj else ""
-            reasons.append(f"{component} is {provenance.meaning}{share}")
+            reasons.append(f"{_how(record, component, provenance)}{share}")
     if is_metered(record) and not books.components and not record.imported:
         reasons.append("how the energy was measured is not known: no component is on the books")
     disturbed_uj = usage.foreign_uj + usage.unexplained_uj
@@ -115,6 +115,16 @@ def _limits(record: StudyRecord, usage: Usage) -> list[str]:
             f"({percent(usage.unexplained_uj / books.metered_uj)}), more than 10 %"
         )
     return reasons
+
+
+def _how(record: StudyRecord, component: str, provenance: Provenance) -> str:
+    """How a component is known, where that is no meter."""
+    if record.imported and provenance is Provenance.REPORTED:
+        by = ", ".join(dict.fromkeys(b.meter for b in record.books.components if b.provenance is provenance))
+        return f"nothing here can check the energy: it is as {by} gives it"
+    if record.imported and provenance is Provenance.MODELLED:
+        return f"the energy of {component} is worked out from how long trials ran and what they drew at most"
+    return f"{component} is {provenance.meaning}"
 
 
 def _merits(record: StudyRecord) -> list[str]:

@@ -7,13 +7,16 @@ from typing import Any
 from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import uj_to_kwh
 from auditor.domain.study import Finding, StudyRecord
+from auditor.statement.advice import advice_on
 from auditor.statement.objections import info
 from auditor.statement.values import finite
 
 SECONDS_PER_HOUR = 3600.0
 
 
-def carbon_section(search_uj: int | None, parameters: Parameters) -> tuple[dict[str, Any], list[Finding]]:
+def carbon_section(
+    record: StudyRecord, search_uj: int | None, parameters: Parameters
+) -> tuple[dict[str, Any], list[Finding]]:
     """The ``carbon`` section: kWh of the search, grams of CO2 equivalent = kWh x PUE x factor.
 
     Source: GHG Protocol Scope 2 Guidance (2015) for location and market based figures.
@@ -46,7 +49,7 @@ def carbon_section(search_uj: int | None, parameters: Parameters) -> tuple[dict[
             info(
                 "no-carbon-factor",
                 "carbon.location_based_g and carbon.factor are null: no carbon factor was given "
-                "(carbon.g_per_kwh or carbon.country).",
+                f"({advice_on(record).carbon}).",
             )
         )
     elif grams is None:
@@ -76,14 +79,20 @@ def cost_section(
     }
     found = []
     if per_kwh is None:
-        found.append(info("no-price", "cost.energy is null: no price was given (cost.price_per_kwh)."))
+        found.append(
+            info(
+                "no-price",
+                f"{_null(record, 'energy', 'price_per_kwh')}: no price was given ({advice_on(record).price}).",
+            )
+        )
     elif energy is None:
         found.append(info("no-cost", "cost.energy is null: no energy is on the books."))
     if per_hour is None:
         found.append(
             info(
                 "no-device-price",
-                "cost.device_hours is null: no price was given (cost.price_per_device_hour).",
+                f"{_null(record, 'device_hours', 'price_per_device_hour')}: no price was given "
+                f"({advice_on(record).device_price}).",
             )
         )
     elif devices is None:
@@ -91,6 +100,11 @@ def cost_section(
     if not known:
         found.append(info("no-total", "cost.total is null: neither energy nor devices could be priced."))
     return section, found
+
+
+def _null(record: StudyRecord, figure: str, price: str) -> str:
+    """What is null; a setting's own name stands in the advice already, an option's does not."""
+    return f"cost.{figure} and cost.{price} are null" if record.imported else f"cost.{figure} is null"
 
 
 def is_fully_priced(cost: dict[str, Any]) -> bool:

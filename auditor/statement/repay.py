@@ -10,6 +10,7 @@ from auditor.analysis.break_even import BreakEven, break_even_inference, break_e
 from auditor.domain.accounts import Phase, evaluated
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord, TrialState
+from auditor.statement.advice import advice_on
 from auditor.statement.gain import Gain
 from auditor.statement.inference import Inference
 from auditor.statement.objections import info
@@ -85,8 +86,7 @@ def _trainings(
     """After how many trainings of the winner, instead of the default, the search is repaid."""
     base, new = (_training_j(record, usage, gain, subject) for subject in ("default", "winner"))
     if search_j is None or not base or not new:
-        why = "winner and default need retrainings on fresh seeds with energy on the books"
-        return None, [info("no-break-even", f"break_even.trainings is null: {why} (evaluation.seeds).")]
+        return None, [info("no-break-even", f"break_even.trainings is null: {advice_on(record).retrainings}.")]
     found = break_even_trainings(search_j, base, new)
     section = {**asdict(found), "base_j": mean(base), "new_j": mean(new), "equal_accuracy": _equal(gain)}
     return section, [*_open_ends(found, "trainings", "A training"), *_on_accuracy(gain, "trainings")]

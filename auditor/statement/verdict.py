@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from auditor.domain.parameters import Parameters
+from auditor.statement.advice import Advice, advice_at
 from auditor.statement.gain import Alternative, Gain
 from auditor.statement.values import counted, energy, number, signed
 
@@ -38,6 +39,8 @@ class Evidence:
         tail_share: Share of the search's energy after the last gain.
         books: Grade of the books.
         booked_outside: Whether another program ran the search, which knows no default, baselines or test set.
+        imported: Whether the study ran elsewhere and was imported.
+        objectives: How many metrics were searched for.
     """
 
     gain: Gain
@@ -52,6 +55,13 @@ class Evidence:
     tail_share: float | None
     books: str
     booked_outside: bool = False
+    imported: bool = False
+    objectives: int = 1
+
+    @property
+    def advice(self) -> Advice:
+        """What to do about what is lacking."""
+        return advice_at(imported=self.imported)
 
     @property
     def worth_gain(self) -> float:
@@ -125,12 +135,14 @@ def missing(evidence: Evidence) -> list[str]:
     """What a verdict needs and the study does not have; empty where it has it all."""
     gain = evidence.gain
     reasons = []
+    if evidence.objectives > 1:
+        return [f"The study has {evidence.objectives} objectives; a verdict needs one."]
     if evidence.complete_trials < LEAST_TRIALS:
         reasons.append(
             f"{counted(evidence.complete_trials, 'trial')} completed with a value; a search needs at least 2."
         )
     if gain.default_value is None and not gain.default_tests:
-        reasons.append("There is no baseline: the default was not trained.")
+        reasons.append(evidence.advice.default_missing)
     without = [
         side for side, values in (("the winner", gain.winner_tests), ("the default", gain.default_tests)) if not values
     ]
@@ -145,7 +157,8 @@ def _on_gain(evidence: Evidence) -> list[str]:
         return []
     if gain.interval is None:
         difference = signed(gain.delta_test, uncertainty=0.0)
-        return [f"On test the winner is {difference} over the default; 1 seed on a side gives no interval."]
+        once = counted(1, evidence.advice.sample)
+        return [f"On test the winner is {difference} over the default; {once} on a side gives no interval."]
     low, high = gain.interval.low, gain.interval.high
     width = (high - low) / 2.0
     bounds = f"{signed(low, uncertainty=width)} and {signed(high, uncertainty=width)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.analysis.detectable import MOST_SEEDS, seeds_to_detect
-from auditor.statement.gaps import SEEDS_ADVISED
+from auditor.statement.advice import SEEDS_ADVISED
 from auditor.statement.values import counted, energy, number, percent, signed
 from auditor.statement.verdict import LEAST_TRIALS, Evidence, VerdictGrade, missing
 
@@ -57,6 +57,8 @@ def _complete_the_record(evidence: Evidence) -> str:
             "To judge the winner, train it and what you would use without searching on fresh seeds and test both: "
             "auditor search does that."
         )
+    if evidence.imported:
+        return _complete_the_import(evidence)
     if evidence.complete_trials < LEAST_TRIALS:
         return f"Let at least {LEAST_TRIALS} trials complete: resume the search, or give it a larger budget."
     if gain.default_value is None and not gain.default_tests:
@@ -66,14 +68,36 @@ def _complete_the_record(evidence: Evidence) -> str:
     return f"Train winner and default again on fresh seeds and test them (evaluation.seeds: {SEEDS_ADVISED})."
 
 
+def _complete_the_import(evidence: Evidence) -> str:
+    gain = evidence.gain
+    if evidence.objectives > 1:
+        return "Compare its trials by what they cost: which of several objectives counts is yours to say."
+    if evidence.complete_trials < LEAST_TRIALS:
+        return f"Import it again when at least {LEAST_TRIALS} trials have completed with a value."
+    if gain.default_value is None and not gain.default_tests:
+        return (
+            "Say what you would use without searching: --baseline default=VALUE,TEST, or --baseline-trial N where "
+            "trial N is it."
+        )
+    if not gain.winner_tests:
+        return "Give the test figures of the trials with --test, and the default's with --baseline default=VALUE,TEST."
+    return "Give the default's test figure: --baseline default=VALUE,TEST."
+
+
 def _settle(evidence: Evidence) -> str:
     gain = evidence.gain
+    if gain.interval is None and evidence.imported:
+        return (
+            f"Train winner and default again on {SEEDS_ADVISED} fresh seeds each and test them (auditor search does "
+            "that): one training each can't tell a gain from chance."
+        )
     if gain.interval is None:
         return f"Run at least {SEEDS_ADVISED} seeds each for winner and default (evaluation.seeds)."
     if gain.interval.low > evidence.worth_gain:
         if evidence.perhaps_cheaper is not None:
             return f"Meter {evidence.perhaps_cheaper.name}: it does as well, and may be cheaper than the search."
-        return "Give the missing price (cost.price_per_kwh, cost.price_per_device_hour) to check the cost limit."
+        prices = f"{evidence.advice.price}, {evidence.advice.device_price}"
+        return f"Give the missing price ({prices}) to check the cost limit."
     more = _more_seeds(evidence)
     if more is None:
         return f"Keep the default: over {MOST_SEEDS:,} seeds each would be needed to tell the two apart."
@@ -127,7 +151,7 @@ def _gain(evidence: Evidence) -> str:
         return ""
     if gain.interval is None:
         difference = _by(evidence, signed(gain.delta_test, uncertainty=0.0))
-        return f"{difference}; 1 seed on a side can't tell that from chance"
+        return f"{difference}; {counted(1, evidence.advice.sample)} on a side can't tell that from chance"
     seeds = counted(gain.seeds, "seed")
     low, high = gain.interval.low, gain.interval.high
     low_text, middle, high_text = (
@@ -149,7 +173,7 @@ def _by(evidence: Evidence, improvement: str) -> str:
 
 def _spent(evidence: Evidence) -> str:
     if evidence.search_j is None:
-        return "what the search used was not metered"
+        return "what the search used is not known" if evidence.imported else "what the search used was not metered"
     text = f"the search used {energy(evidence.search_j)}"
     if evidence.range_j is not None and evidence.range_j[0] < evidence.range_j[1]:
         low_j, high_j = evidence.range_j

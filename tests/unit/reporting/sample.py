@@ -50,6 +50,7 @@ def full_statement() -> dict[str, Any]:
             "metric": "val_acc",
             "test_metric": "test_acc",
             "direction": "maximize",
+            "imported": False,
         },
         "verdict": {
             "grade": "not shown",

@@ -191,14 +191,14 @@ def test_the_worst_grade_is_given_and_every_reason_listed():
     finding = Finding(code="hash-differs", severity=Severity.ERROR, message="A file changed.")
     foreign = {**ACCOUNTS, "node/box/foreign": 300 * J}
     parts = (
-        records.component("cpu", 250 * J, Provenance.MODELLED),
+        records.component("cpu", 250 * J, Provenance.CONSTANT),
         records.component("ram", 750 * J, Provenance.MISSING),
     )
     reasons = [
         "A file changed.",
         "only 49 % of the time was metered, less than half",
-        "the study ran elsewhere: its energy is compiled from what was reported, not metered here",
-        "cpu is modelled from load and rated power (25 % of the energy)",
+        "the study ran elsewhere: its energy is compiled from what others wrote down, not metered here",
+        "cpu is a constant assumed for this hardware (25 % of the energy)",
         "ram is not measured (75 % of the energy)",
         "30 % of the energy went to other people's processes (30 %) or is unexplained (0 %), more than 10 %",
     ]

@@ -69,6 +69,7 @@ def test_nothing_of_a_search_is_in_it():
         "name": "demo",
         "kind": "training",
         **dict.fromkeys(("space", "sampler", "metric", "test_metric", "direction")),
+        "imported": False,
     }
     assert statement["gain"] is statement["tail_share"] is statement["energy"]["times_default"] is None
     assert statement["incumbents"] == statement["marginal"] == []
