@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.domain.parameters import Parameters
+from auditor.domain.provenance import Provenance
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord
 from auditor.statement.advice import advice_on
@@ -18,7 +19,7 @@ from auditor.statement.fronts import front_sections
 from auditor.statement.gain import gain_of, gain_section
 from auditor.statement.gaps import gain_findings
 from auditor.statement.inference import inference_of, inference_section
-from auditor.statement.measurement import measurement_section
+from auditor.statement.measurement import TRUSTED, measurement_section
 from auditor.statement.money import carbon_section, cost_section, is_fully_priced
 from auditor.statement.objections import OF_SEARCHES, findings_section, info, not_computed, warning
 from auditor.statement.plain import training_only, training_verdict
@@ -31,6 +32,7 @@ from auditor.statement.verdict import Evidence, judge
 from auditor.statement.wording import next_step, sentence
 
 SCHEMA = "auditor.statement/1"
+_MOSTLY = 0.5
 
 
 def build_statement(record: StudyRecord, parameters: Parameters, *, version: str) -> dict[str, Any]:
@@ -154,6 +156,9 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
         fully_priced=is_fully_priced(cost),
         tail_share=course["tail_share"],
         books=known["measurement"]["grade"],
+        device=_device(record),
+        random=_against_random(chances["random_arm"]),
+        how=_how(energy),
         booked_outside=not record.space and not record.imported,
         imported=record.imported,
         objectives=len(record.directions) or 1,
@@ -174,6 +179,30 @@ def _of_search(record: StudyRecord, usage: Usage, parameters: Parameters, known:
         ),
         remarks=(*_cost_limit(record, evidence), *_unnamed(record)),
     )
+
+
+def _device(record: StudyRecord) -> tuple[str, float] | None:
+    """Kind and seconds of what the search is paid for: GPUs where the study held any, else CPUs."""
+    held_s = record.books.priced_device_s
+    return None if not held_s else ("gpu" if record.books.device_s.get("gpu") else "cpu", held_s)
+
+
+def _against_random(arm: Mapping[str, Any] | None) -> tuple[float, float, float] | None:
+    return None if arm is None else (arm["best"], arm["random"], arm["energy_j"])
+
+
+def _how(energy: Mapping[str, Any]) -> str:
+    """How the energy is known, in a word or two; empty where counters or sensors measured it."""
+    shares: dict[Provenance, int] = {}
+    for part in energy["components"]:
+        grade = Provenance(part["provenance"])
+        shares[grade] = shares.get(grade, 0) + part["metered_uj"]
+    weak = sum(uj for grade, uj in shares.items() if grade not in TRUSTED)
+    if not weak:
+        return ""
+    if shares.get(Provenance.REPORTED, 0) == weak:
+        return "as reported"
+    return "modelled" if weak > _MOSTLY * energy["metered_uj"] else "partly modelled"
 
 
 def _verdict(evidence: Evidence) -> dict[str, Any]:

@@ -41,6 +41,9 @@ class Evidence:
         booked_outside: Whether another program ran the search, which knows no default, baselines or test set.
         imported: Whether the study ran elsewhere and was imported.
         objectives: How many metrics were searched for.
+        device: Kind and seconds of the devices that the search is paid for; ``None`` where none are known.
+        random: Best of the search and of its random arm for the same energy, and that energy in joules.
+        how: How the energy is known, in a word or two; empty where counters or sensors measured it.
     """
 
     gain: Gain
@@ -57,6 +60,9 @@ class Evidence:
     booked_outside: bool = False
     imported: bool = False
     objectives: int = 1
+    device: tuple[str, float] | None = None
+    random: tuple[float, float, float] | None = None
+    how: str = ""
 
     @property
     def advice(self) -> Advice:

@@ -25,6 +25,7 @@ def sentence(evidence: Evidence, grade: VerdictGrade) -> str:
         _over_limit(evidence),
         _gain(evidence),
         _spent(evidence),
+        _random(evidence),
         _tail(evidence),
     )
     first, *rest = [part for part in parts if part]
@@ -172,17 +173,48 @@ def _by(evidence: Evidence, improvement: str) -> str:
 
 
 def _spent(evidence: Evidence) -> str:
+    """Device time, money and energy of the search, each where it is known: money is what people pay first."""
+    amounts = [_device_time(evidence)]
+    if evidence.cost is not None and not evidence.too_costly:
+        amounts.append(f"{number(evidence.cost)} {evidence.parameters.currency}")
+    if evidence.search_j is not None:
+        amounts.append(f"{energy(evidence.search_j)}{_spread(evidence)}")
+    known = " = ".join(amount for amount in amounts if amount)
     if evidence.search_j is None:
-        return "what the search used is not known" if evidence.imported else "what the search used was not metered"
-    text = f"the search used {energy(evidence.search_j)}"
+        lacking = "its energy is not known" if evidence.imported else "its energy was not metered"
+        whole = "what the search used is not known" if evidence.imported else "what the search used was not metered"
+        return f"the search used {known}; {lacking}" if known else whole
+    text = f"the search used {known}"
+    if evidence.times_default is not None:
+        text += f", {number(evidence.times_default)} times training the default once"
+    return text
+
+
+def _device_time(evidence: Evidence) -> str:
+    """``212 GPU-hours``; processors are named only where they ran for hours."""
+    if evidence.device is None:
+        return ""
+    kind, held_s = evidence.device
+    hours = held_s / 3600.0
+    return f"{number(hours)} {kind.upper()}-hours" if kind == "gpu" or hours >= 1.0 else ""
+
+
+def _spread(evidence: Evidence) -> str:
+    """What the energy could be, and how much of it is no measurement."""
+    parts = [evidence.how] if evidence.how else []
     if evidence.range_j is not None and evidence.range_j[0] < evidence.range_j[1]:
         low_j, high_j = evidence.range_j
-        text += f" (about {energy(low_j)} to {energy(high_j)}, given how it was measured)"
-    if evidence.times_default is not None:
-        text += f", {number(evidence.times_default)} times what training the default once used"
-    if evidence.cost is not None and not evidence.too_costly:
-        text += f", at a cost of {number(evidence.cost)} {evidence.parameters.currency}"
-    return text
+        parts.append(f"{energy(low_j)} to {energy(high_j)}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _random(evidence: Evidence) -> str:
+    """The random arm at equal energy."""
+    if evidence.random is None:
+        return ""
+    best, random, energy_j = evidence.random
+    beside = f"the search {number(best)}"
+    return f"random search for the same energy ({energy(energy_j)} each) had {number(random)} on validation, {beside}"
 
 
 def _tail(evidence: Evidence) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from auditor.domain.parameters import Parameters
+from auditor.domain.provenance import Provenance
 from auditor.domain.study import TrialState
 from auditor.statement.build import build_statement
 from unit.statement import records
@@ -33,8 +34,7 @@ def test_paid():
     assert result["sentence"] == (
         "Paid: on test the winner is +0.0340 over the default (95 % interval +0.0317 to +0.0363; 5 seeds "
         "each), and gains under 0.0032 can easily be missed with 5 seeds. "
-        "The search used 400 J (about 399 J to 401 J, given how it was measured), "
-        "8 times what training the default once used. "
+        "The search used 400 J (399 J to 401 J), 8 times training the default once. "
         "0 % of the search's energy came after the last gain (hindsight)."
     )
     assert result["next"] == "Keep the winner (trial 3)."
@@ -47,7 +47,7 @@ def test_paid_within_a_cost_limit():
     parameters = replace(records.PRICED, worth_cost=1.0, worth_gain=0.01)
     result = verdict(parameters)
     assert result["grade"] == "paid"
-    assert "at a cost of 0.05 EUR" in result["sentence"]
+    assert "The search used 0.05 EUR = 400 J" in result["sentence"]
     assert "within the limit of 1 EUR" in " ".join(result["reasons"])
     assert "the 0.01 that a gain must exceed" in result["reasons"][0]
 
@@ -309,3 +309,28 @@ def test_a_rival_in_an_unmetered_search_leaves_it_not_shown():
     result = verdict(runs=records.runs(alternatives=rival(0.985)), books=records.empty().books)
     assert result["grade"] == "not shown"
     assert "which of the two used less energy is not known" in " ".join(result["reasons"])
+
+
+def test_what_was_paid_comes_before_energy():
+    gpus = records.books(device_s={"gpu": 9000.0}, search_device_s={"gpu": 7200.0})
+    parameters = Parameters(price_per_device_hour=2.5)
+    text = build_statement(records.record(books=gpus), parameters, version="1")["verdict"]["sentence"]
+    assert "The search used 2 GPU-hours = 5 EUR = 400 J (399 J to 401 J), 8 times training the default once." in text
+
+
+def test_what_was_modelled_is_called_so():
+    total = sum(records.ACCOUNTS.values())
+    for provenance, share, said in (
+        (Provenance.MODELLED, total, "400 J (modelled"),
+        (Provenance.CONSTANT, total // 4, "400 J (partly modelled"),
+        (Provenance.REPORTED, total, "400 J (as reported"),
+    ):
+        parts = (records.component("ram", share, provenance), records.component("cpu", total - share))
+        record = records.record(books=records.books(components=parts))
+        assert said in build_statement(record, Parameters(), version="1")["verdict"]["sentence"]
+
+
+def test_random_search_is_named_where_it_was_run():
+    arm = records.with_arm(((0.90, 200), (0.97, 100), (0.93, 400), (0.99, 100)))
+    text = build_statement(arm, Parameters(), version="1")["verdict"]["sentence"]
+    assert "Random search for the same energy (370 J each) had 0.97 on validation, the search 0.985." in text
