@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from auditor.cli import import_app
+from auditor.cli.told import Options, with_options
 from auditor.domain.errors import AuditorError
 
 app = typer.Typer(
@@ -32,6 +34,11 @@ def _version(asked: bool) -> None:
 
         typer.echo(f"nas-auditor {version('nas-auditor')}")
         raise typer.Exit
+
+
+def _elsewhere(name: str, text: str) -> Any:
+    """An option of a study that ran elsewhere."""
+    return typer.Option(name, help=text, show_default=False, rich_help_panel="A study that ran elsewhere")
 
 
 @app.callback()
@@ -86,10 +93,21 @@ auditor report auditor-runs/digits-cnn
 
 auditor report auditor-runs/digits-cnn --policy direct --pue 1.3 --grid FRA --price 0.25 --html what-if.html
 
-auditor report auditor-runs/digits-cnn --json - | jq .verdict""",
+auditor report auditor-runs/digits-cnn --json - | jq .verdict
+
+auditor report sqlite:///optuna.db --study lr --gpus 1 --hardware a100
+
+auditor report sqlite:///mlflow.db --experiment digits --metric val_acc""",
 )
+@with_options
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Study folder.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|URL", help="Study folder; or storage of Optuna, store of MLflow.", show_default=False
+        ),
+    ],
+    told: Options,
     html: Annotated[Path | None, typer.Option("--html", help="Write the HTML report here.", show_default=False)] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the statement here; '-' for the terminal.", show_default=False)
@@ -109,13 +127,26 @@ def report(
         str | None, typer.Option("--grid", help="Country (FRA) or grams of CO2e per kWh (56).", show_default=False)
     ] = None,
     price: Annotated[float | None, typer.Option("--price", help="Price of a kWh.", show_default=False)] = None,
+    study: Annotated[str | None, _elsewhere("--study", "Its study, in a storage of Optuna.")] = None,
+    experiment: Annotated[str | None, _elsewhere("--experiment", "Its experiment, in a store of MLflow.")] = None,
+    metric: Annotated[str | None, _elsewhere("--metric", "Metric that was searched for.")] = None,
+    direction: Annotated[str | None, _elsewhere("--direction", "maximize or minimize (MLflow).")] = None,
 ) -> None:
-    """Close the books of a study again, from its journals, and show them."""
+    """Close the books of a study again, from its journals, and show them; or those of one that ran elsewhere."""
     from auditor.cli import run
 
     run.report(
-        folder, html=html, json_file=json_file, markdown=markdown, policy=policy, pue=pue, grid=grid, price=price
+        source,
+        html=html,
+        json_file=json_file,
+        markdown=markdown,
+        policy=policy,
+        told=told,
+        chosen={"study": study, "experiment": experiment, "metric": metric, "direction": direction},
     )
+
+
+app.add_typer(import_app.app)
 
 
 @app.command(

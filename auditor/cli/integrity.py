@@ -18,9 +18,13 @@ def verify(path: Path) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with console.status("closing the books again"):
         found = checks.verify(StudyFolder(path))
+    held, given = "on the books", f"{count(found.trials)} trials give the statement and the report"
+    if not found.imported:
+        held, given = "metered", f"{count(found.journals)} journals with {count(found.readings)} readings give the "
+        given += f"statement, the report and all {count(found.charges)} charges of the ledger"
     console.print(
-        f"verified: {found.study}, {energy(uj_to_j(found.metered_uj))} metered; {count(found.files)} files as in the "
-        f"manifest; {count(found.journals)} journals with {count(found.readings)} readings give the statement, the "
-        f"report and all {count(found.charges)} charges of the ledger"
+        f"verified: {found.study}, {energy(uj_to_j(found.metered_uj))} {held}; {count(found.files)} files as in the "
+        f"manifest; {given}"
     )
-    console.print("This shows integrity, not authenticity: whoever can make a folder can make up its journals.")
+    made_up = "trials" if found.imported else "journals"
+    console.print(f"This shows integrity, not authenticity: whoever can make a folder can make up its {made_up}.")

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from auditor.cli.told import Options
 from auditor.domain.errors import InputError, IntegrityError
 from auditor.domain.parameters import CarbonFactor, Parameters
 
@@ -33,12 +34,12 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
     if nothing_left(plan):
         console.print(f"{config.study}: nothing left to do; closing its books again", highlight=False, markup=False)
         statement = publish_again(plan)
-        _show(console, statement)
+        show(console, statement)
         _check_balance(statement)
         return
     with LiveView(console, config.study, resumed=plan.resumed) as view:
         result = run_search(plan, view)
-    _show(console, result.statement)
+    show(console, result.statement)
     console.print()
     console.print(f"Report   {result.folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
     if result.tracking_error:
@@ -54,27 +55,57 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
 
 
 def report(
-    folder: Path,
+    source: str,
     *,
     html: Path | None,
     json_file: Path | None,
     markdown: Path | None,
     policy: str | None,
-    pue: float | None,
-    grid: str | None,
-    price: float | None,
+    told: Options,
+    chosen: Mapping[str, str | None],
 ) -> None:
-    """Close the books of a study again and show them."""
+    """Close the books of a study again and show them; one that ran elsewhere is imported for that, and not kept.
+
+    Args:
+        source: Study folder, or what to import.
+        html: Where to write the HTML report.
+        json_file: Where to write the statement.
+        markdown: Where to write a Markdown summary.
+        policy: How static energy is shared.
+        told: Factors and prices; and what the user says of a study that ran elsewhere.
+        chosen: What to take of such a study's source.
+    """
+    from auditor.accounting.allocate import Policy
+    from auditor.cli import imports
+
+    outputs = (html, json_file, markdown)
+    if policy is not None and policy not in list(Policy):
+        raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if imports.is_source(source):
+        with imports.imported_for_now(source, given, told) as folder:
+            _report(folder, outputs, policy, told)
+        return
+    odd = [f"--{name}" for name in given] + [name for name in told.given if name not in ("--pue", "--grid", "--price")]
+    if odd:
+        raise InputError(
+            f"{', '.join(odd)}: only for a study that ran elsewhere, by its URL; for the folder of one, import it again"
+        )
+    _report(Path(source), outputs, policy, told)
+
+
+def _report(
+    path: Path, outputs: tuple[Path | None, Path | None, Path | None], policy: str | None, told: Options
+) -> None:
     from auditor.accounting.allocate import Policy
     from auditor.importers.folder import open_reader
     from auditor.metering.folder import StudyFolder, statement_bytes
     from auditor.reporting.publish import close_study
     from auditor.search.contradictions import contradictions
 
-    if policy is not None and policy not in list(Policy):
-        raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")
-    reader = open_reader(StudyFolder(folder))
-    parameters = _with_options(reader.parameters, pue, grid, price)
+    html, json_file, markdown = outputs
+    reader = open_reader(StudyFolder(path))
+    parameters = with_factors(reader.parameters, told.pue, told.grid, told.price)
     reader.refresh()
     stored = str(reader.file.config.get("metering", {}).get("policy", Policy.RESERVED.value))
     statement = close_study(reader, parameters, policy or stored).statement
@@ -91,7 +122,7 @@ def report(
     if json_file is not None:
         _write(json_file, statement_bytes(statement))
     if Path("-") not in (html, markdown, json_file):
-        _show(Console(), statement)
+        show(Console(), statement)
     _check_balance(statement)
     for finding in against:
         raise IntegrityError(finding.message)
@@ -116,7 +147,12 @@ def write_example(path: Path) -> None:
     )
 
 
-def _with_options(parameters: Parameters, pue: float | None, grid: str | None, price: float | None) -> Parameters:
+def with_factors(parameters: Parameters, pue: float | None, grid: str | None, price: float | None) -> Parameters:
+    """Parameters with the factors that were given.
+
+    Raises:
+        InputError: one of them is not what it must be.
+    """
     from auditor.metering.grid import country_factor
 
     if pue is not None:
@@ -156,7 +192,8 @@ def _write(path: Path, data: bytes) -> None:
         raise InputError(f"{path}: can't be written ({error.strerror})") from error
 
 
-def _show(console: Console, statement: Mapping[str, Any]) -> None:
+def show(console: Console, statement: Mapping[str, Any]) -> None:
+    """Show a statement."""
     from auditor.reporting import render_terminal
 
     console.print(render_terminal(statement))

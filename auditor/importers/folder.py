@@ -84,8 +84,8 @@ def open_study(path: Path, policy: Policy = Policy.RESERVED) -> tuple[StudyRecor
     return reader.close(policy)
 
 
-def write_import(folder: StudyFolder, study: ImportedStudy, told: Told, parameters: Parameters, importer: str) -> None:
-    """Make the folder of an imported study, or make it anew where it holds the same study of the same source.
+def check_import(folder: StudyFolder, study: ImportedStudy, told: Told) -> str:
+    """Whether a study can be imported into a folder; its identity. Nothing is written.
 
     Raises:
         InputError: the folder holds something else, or what the user says does not fit the study.
@@ -96,7 +96,19 @@ def write_import(folder: StudyFolder, study: ImportedStudy, told: Told, paramete
         if not folder.imported or old.study.get("source") != study.source or old.study["name"] != study.name:
             raise InputError(f"{folder.path}: holds another study; name a new folder with --out")
         identity = old.uuid
-    record_of(study, told, identity)  # what does not fit is refused before anything is written
+    elif folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise InputError(f"{folder.path}: is not empty and holds no study; name a new folder with --out")
+    record_of(study, told, identity)
+    return identity
+
+
+def write_import(folder: StudyFolder, study: ImportedStudy, told: Told, parameters: Parameters, importer: str) -> None:
+    """Make the folder of an imported study, or make it anew where it holds the same study of the same source.
+
+    Raises:
+        InputError: the folder holds something else, or what the user says does not fit the study.
+    """
+    identity = check_import(folder, study, told)
     file = StudyFile(
         uuid=identity,
         study={

@@ -24,14 +24,17 @@ def contradictions(folder: StudyFolder, statement: Mapping[str, Any]) -> tuple[F
         statement: What they give now.
 
     Returns:
-        ``hash-differs``: a journal is not the one that the manifest lists; ``recomputation-differs``: the journals
-        are, and give other figures than the ``statement.json`` that the same version wrote.
+        ``hash-differs``: a journal, or the table of trials of an import, is not the one that the manifest lists;
+        ``recomputation-differs``: they are, and give other figures than the ``statement.json`` that the same version
+        wrote.
     """
     listed = _read(folder.manifest).get("sha256")
     if folder.in_use() or not isinstance(listed, dict):
         return ()
-    published = {name: digest for name, digest in listed.items() if name.startswith(f"{folder.journals.name}/")}
-    found = folder.digests(folder.journals)
+    origin = folder.trials.name if folder.imported else f"{folder.journals.name}/"
+    published = {name: digest for name, digest in listed.items() if name.startswith(origin)}
+    digests = folder.digests(None if folder.imported else folder.journals)
+    found = {name: digest for name, digest in digests.items() if name.startswith(origin)}
     for name, digest in published.items():
         if found.get(name) != digest:
             what = "has another SHA-256 than manifest.json lists" if name in found else "is not there"
@@ -40,9 +43,10 @@ def contradictions(folder: StudyFolder, statement: Mapping[str, Any]) -> tuple[F
     versions = [_at(figures, ("generated", "auditor")) for figures in (stored, statement)]
     if found.keys() != published.keys() or versions[0] != versions[1]:
         return ()  # a search went on since, or another version closed the books
+    give = "trials give" if folder.imported else "journals give"
     for keys in _WHATEVER_IS_ASKED:
         for path, says, gives in differences(_at(stored, keys), _at(statement, keys), ".".join(keys)):
-            return (_error("recomputation-differs", f"{path}: statement.json says {says}, the journals give {gives}."),)
+            return (_error("recomputation-differs", f"{path}: statement.json says {says}, the {give} {gives}."),)
     return ()
 
 

@@ -129,6 +129,8 @@ def _check_new(path: Path) -> None:
 
 def _check_same(file: StudyFile, config: Config, folder: StudyFolder) -> None:
     """A study goes on only with what makes its trials comparable."""
+    if folder.imported:
+        raise InputError(f"{folder.path}: holds a study that ran elsewhere; name another folder with --out")
     now = config.model_dump(mode="json")
     for key in ("study", "space", "search", "training"):
         if file.config.get(key) != now[key]:

@@ -1,6 +1,7 @@
 """Checking a study folder: are these the files that were published, and do the journals give their figures?
 
-This shows integrity, not authenticity: who can make a folder can make up its journals.
+An imported study has a table of trials instead of journals. This shows integrity, not authenticity: who can make a
+folder can make up what is in it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Verified:
         charges: Rows of the ledger.
         metered_uj: Energy on the books in microjoules.
         auditor: Version that made the statement.
+        imported: Whether the study ran elsewhere; it has no journals, readings and charges then.
+        trials: Its trials.
     """
 
     study: str
@@ -52,6 +55,8 @@ class Verified:
     charges: int
     metered_uj: int
     auditor: str
+    imported: bool
+    trials: int
 
 
 def verify(folder: StudyFolder) -> Verified:
@@ -99,6 +104,8 @@ def _verify(folder: StudyFolder) -> Verified:
         charges=len(closed.ledger.energy_uj),
         metered_uj=closed.record.books.metered_uj,
         auditor=auditor,
+        imported=closed.record.imported,
+        trials=len(closed.record.trials),
     )
 
 
@@ -112,6 +119,8 @@ def _check_ended(folder: StudyFolder) -> None:
         raise InputError(f"{folder.path}: is no study folder (expected {folder.study_yaml.name} in it)")
     if folder.statement.exists():
         raise _differs("manifest.json: is not there")
+    if folder.imported:
+        raise InputError(f"{folder.path}: has no statement yet, its import did not end; run it again")
     if folder.read_study().study.get("kind") == "training":
         raise InputError(
             f"{folder.path}: has no statement yet, its training did not end in order; 'auditor report' shows what it "
@@ -197,9 +206,11 @@ def _close_again(folder: StudyFolder, parameters: Parameters, policy: str, audit
     except IntegrityError:
         raise
     except InputError as error:
-        raise _differs(f"study.yaml: is damaged ({error})") from error
+        place = "" if str(folder.trials) in str(error) else "study.yaml: "
+        raise _differs(f"{place}is damaged ({error})" if place else str(error)) from error
     except Exception as error:  # whatever an invented journal leads to is the journal's fault here
-        raise _differs(f"study.yaml, journal: can't be closed again ({type(error).__name__}: {error})") from error
+        origin = folder.trials.name if folder.imported else "journal"
+        raise _differs(f"study.yaml, {origin}: can't be closed again ({type(error).__name__}: {error})") from error
     return closed
 
 
@@ -216,10 +227,11 @@ def _check_statement(folder: StudyFolder, stored: Mapping[str, Any], closed: Map
     written = statement_bytes(closed)
     figures = json.loads(written)
     ordered = {key: figures[key] for key in (*_FIRST, *(key for key in figures if key not in _FIRST))}
+    give = "trials give" if folder.imported else "journals give"
     for path, says, gives in differences(stored, ordered):
-        raise _differs(f"{path}: statement.json says {says}, the journals give {gives}")
+        raise _differs(f"{path}: statement.json says {says}, the {give} {gives}")
     if folder.statement.read_bytes() != written:
-        raise _differs("statement.json: says what the journals give, but is not written as this program writes it")
+        raise _differs(f"statement.json: says what the {give}, but is not written as this program writes it")
 
 
 def _check_books(closed: ClosedStudy) -> None:

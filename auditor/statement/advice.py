@@ -26,6 +26,7 @@ class Advice:
         carbon: Carbon intensity.
         price: Price of energy.
         device_price: Price of device time.
+        devices: Time of devices.
         flops: Counted operations.
         unnamed: What the study does not say of itself.
         draws: Trainings that were drawn independently.
@@ -47,6 +48,7 @@ class Advice:
     carbon: str
     price: str
     device_price: str
+    devices: str
     flops: str
     unnamed: str
     draws: str
@@ -69,6 +71,7 @@ _HERE = Advice(
     carbon="carbon.g_per_kwh or carbon.country",
     price="cost.price_per_kwh",
     device_price="cost.price_per_device_hour",
+    devices="no reservation of a device is on the books",
     flops="had its operations counted; the training callback counts those of PyTorch models",
     unnamed="whoever booked the study did not say",
     draws="add {random: {share: 0.25}} to `baselines`, or search with a random sampler",
@@ -84,12 +87,13 @@ _ELSEWHERE = Advice(
     default_energy="what training the default used is not known; --baseline-trial names a trial that is the default",
     test_metric="no test figures were given; name them with --test, that of the default with --baseline",
     tests="no test figure was given; name them with --test, that of the default with --baseline default=VALUE,TEST",
-    seeds=", each a training of its own",
+    seeds=", on fresh seeds",
     alternative="give one with --baseline NAME=VALUE,TEST",
     alternative_figures="nobody gave it",
     carbon="--grid",
     price="--price",
     device_price="--price-per-device-hour",
+    devices="nobody said how many GPUs each trial held (--gpus), or its source does not say how long it ran",
     flops="comes with its number of operations",
     unnamed="its source does not say",
     draws="name the sampler with --sampler where it drew at random",

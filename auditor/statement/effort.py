@@ -35,7 +35,7 @@ def compute_section(record: StudyRecord) -> tuple[dict[str, Any], list[Finding]]
     if not timed:
         found.append(info("no-wall-time", "compute.wall_s is null: nothing says when the study ran."))
     if not books.device_s:
-        found.append(info("no-device-time", "compute.device_s is empty: no reservation of a device is on the books."))
+        found.append(info("no-device-time", f"compute.device_s is empty: {advice_on(record).devices}."))
     if finite(books.cpu_s) is None:
         found.append(info("no-cpu-time", "compute.cpu_s is null: no process of the study gave its CPU time."))
     if not counts:

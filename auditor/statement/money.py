@@ -96,7 +96,12 @@ def cost_section(
             )
         )
     elif devices is None:
-        found.append(info("no-cost", "cost.device_hours is null: no reserved device time is on the books."))
+        found.append(
+            info(
+                "no-cost",
+                f"cost.device_hours is null: {_no_devices(record)}.",
+            )
+        )
     if not known:
         found.append(info("no-total", "cost.total is null: neither energy nor devices could be priced."))
     return section, found
@@ -105,6 +110,10 @@ def cost_section(
 def _null(record: StudyRecord, figure: str, price: str) -> str:
     """What is null; a setting's own name stands in the advice already, an option's does not."""
     return f"cost.{figure} and cost.{price} are null" if record.imported else f"cost.{figure} is null"
+
+
+def _no_devices(record: StudyRecord) -> str:
+    return advice_on(record).devices if record.imported else "no reserved device time is on the books"
 
 
 def is_fully_priced(cost: dict[str, Any]) -> bool:

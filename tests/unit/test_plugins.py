@@ -5,13 +5,31 @@ import pytest
 
 from auditor.domain.errors import InputError, UnknownNameError
 from auditor.plugins import GROUPS, installed, load
-from auditor.ports import Meter
+from auditor.ports import HardwareProfile, Meter
 from auditor.testing import ReplayMeter
 
 
 def test_what_ships_is_installed() -> None:
     assert {"codecarbon", "replay"} <= set(installed("meter"))
     assert "digits_cnn" in installed("space")
+    assert {"csv", "mlflow", "optuna", "raytune"} <= set(installed("importer"))
+    assert {"a100", "h100", "v100", "t4", "p100", "tpuv2"} <= set(installed("hardware"))
+
+
+@pytest.mark.parametrize("name", sorted(installed("hardware")))
+def test_every_profile_of_hardware_says_who_says_so(name: str) -> None:
+    profile = load("hardware", name)
+    assert isinstance(profile, HardwareProfile)
+    assert 0 < profile.idle_w < profile.full_w <= 1000
+    assert profile.name
+    assert "data sheet" in profile.source or "documentation" in profile.source or "et al." in profile.source
+    if profile.idle_w == pytest.approx(0.1 * profile.full_w):
+        assert "is assumed" in profile.source
+
+
+@pytest.mark.parametrize("name", sorted(installed("importer")))
+def test_every_importer_loads_and_says_its_name(name: str) -> None:
+    assert load("importer", name).name == name
 
 
 @pytest.mark.parametrize("kind", GROUPS)

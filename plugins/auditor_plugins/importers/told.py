@@ -95,7 +95,7 @@ def direction_of(metric: str, asked: str | None) -> tuple[str, tuple[Finding, ..
         raise InputError(f"--direction: nothing says whether high or low values of '{metric}' are better; "
                          "expected maximize or minimize")  # fmt: skip
     found = "minimize" if low else "maximize"
-    message = f"{metric} is taken for one to {found}, by its name; --direction says otherwise."
+    message = f"{metric} is taken as one to {found}, as its name suggests; say otherwise with --direction."
     return found, (Finding(code="direction-by-name", severity=Severity.INFO, message=message),)
 
 

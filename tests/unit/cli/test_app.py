@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from auditor.cli import app
+from auditor.cli import app, import_app
 from auditor.metering.runtime import runtime_dir
+from auditor.plugins import installed
 
 LEAST: dict[str, Any] = {"study": "mine", "space": "unit.search.toys:toy", "budget": {"trials": 3}}
 
@@ -68,7 +69,8 @@ class TestHelp:
         answer = auditor("--help")
         assert (answer.code, answer.err) == (0, "")
         assert all(
-            name in answer.out for name in ("search", "report", "verify", "doctor", "plugins", "--verbose", "--version")
+            name in answer.out
+            for name in ("search", "report", "verify", "doctor", "plugins", "import", "--verbose", "--version")
         )
 
     @pytest.mark.parametrize("command", ["search", "report", "verify", "doctor", "plugins"])
@@ -77,6 +79,18 @@ class TestHelp:
         answer = auditor(command, option)
         assert answer.code == 0
         assert re.search(rf"Examples?\b.*auditor {command}\b", answer.out, re.DOTALL)
+
+    @pytest.mark.parametrize("command", ["optuna", "mlflow", "raytune", "csv"])
+    def test_so_has_every_import(self, auditor: Run, command: str) -> None:
+        answer = auditor("import", command, "-h")
+        assert answer.code == 0
+        assert re.search(rf"Examples\b.*auditor import {command} ", answer.out, re.DOTALL)
+        assert all(option in answer.out for option in ("--out", "--baseline-trial", "--hardware", "--worth-gain"))
+
+    def test_every_import_is_tested_here(self) -> None:
+        names = {command.name or command.callback.__name__ for command in import_app.app.registered_commands
+                 if command.callback}  # fmt: skip
+        assert names == {"optuna", "mlflow", "raytune", "csv"} == set(installed("importer"))
 
     def test_every_command_is_tested_here(self) -> None:
         assert {command.callback.__name__ for command in app.app.registered_commands if command.callback} == {
@@ -101,7 +115,7 @@ class TestUsage:
             (["sarch"], r"No such command 'sarch'"),
             (["search", "--bogus"], r"No such option: --bogus"),
             (["--bogus"], r"No such option: --bogus"),
-            (["report"], r"Missing argument 'DIR'"),
+            (["report"], r"Missing argument 'DIR\|URL'"),
             (["verify"], r"Missing argument 'DIR'"),
             (["report", "x", "--pue", "much"], r"Invalid value for '--pue'"),
             (["search", "a.yaml", "b.yaml"], r"unexpected extra argument"),
