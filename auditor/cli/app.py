@@ -95,6 +95,8 @@ auditor report auditor-runs/digits-cnn --policy direct --pue 1.3 --grid FRA --pr
 
 auditor report auditor-runs/digits-cnn --json - | jq .verdict
 
+auditor report auditor-runs/digits-cnn --appendix appendix.md --model-card -
+
 auditor report sqlite:///optuna.db --study lr --gpus 1 --hardware a100
 
 auditor report sqlite:///mlflow.db --experiment digits --metric val_acc""",
@@ -115,6 +117,20 @@ def report(
     markdown: Annotated[
         Path | None,
         typer.Option("--markdown", help="Write a Markdown summary here; '-' for the terminal.", show_default=False),
+    ] = None,
+    appendix: Annotated[
+        Path | None,
+        typer.Option(
+            "--appendix",
+            help="Write the checklist of good practice here, for a paper's appendix (Markdown).",
+            show_default=False,
+        ),
+    ] = None,
+    model_card: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-card", help="Write a model card's block with its emissions here (Markdown).", show_default=False
+        ),
     ] = None,
     policy: Annotated[
         str | None,
@@ -137,9 +153,13 @@ def report(
 
     run.report(
         source,
-        html=html,
-        json_file=json_file,
-        markdown=markdown,
+        outputs={
+            "html": html,
+            "json": json_file,
+            "markdown": markdown,
+            "appendix": appendix,
+            "model_card": model_card,
+        },
         policy=policy,
         told=told,
         chosen={"study": study, "experiment": experiment, "metric": metric, "direction": direction},

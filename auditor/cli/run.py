@@ -57,9 +57,7 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
 def report(
     source: str,
     *,
-    html: Path | None,
-    json_file: Path | None,
-    markdown: Path | None,
+    outputs: Mapping[str, Path | None],
     policy: str | None,
     told: Options,
     chosen: Mapping[str, str | None],
@@ -68,9 +66,7 @@ def report(
 
     Args:
         source: Study folder, or what to import.
-        html: Where to write the HTML report.
-        json_file: Where to write the statement.
-        markdown: Where to write a Markdown summary.
+        outputs: Where to write it, by form: ``html``, ``json``, ``markdown``, ``appendix``, ``model_card``.
         policy: How static energy is shared.
         told: Factors and prices; and what the user says of a study that ran elsewhere.
         chosen: What to take of such a study's source.
@@ -78,7 +74,6 @@ def report(
     from auditor.accounting.allocate import Policy
     from auditor.cli import imports
 
-    outputs = (html, json_file, markdown)
     if policy is not None and policy not in list(Policy):
         raise InputError(f"--policy: '{policy}' is no policy; expected {' or '.join(Policy)}")
     given = {name: value for name, value in chosen.items() if value is not None}
@@ -94,16 +89,13 @@ def report(
     _report(Path(source), outputs, policy, told)
 
 
-def _report(
-    path: Path, outputs: tuple[Path | None, Path | None, Path | None], policy: str | None, told: Options
-) -> None:
+def _report(path: Path, outputs: Mapping[str, Path | None], policy: str | None, told: Options) -> None:
     from auditor.accounting.allocate import Policy
     from auditor.importers.folder import open_reader
-    from auditor.metering.folder import StudyFolder, statement_bytes
+    from auditor.metering.folder import StudyFolder
     from auditor.reporting.publish import close_study
     from auditor.search.contradictions import contradictions
 
-    html, json_file, markdown = outputs
     reader = open_reader(StudyFolder(path))
     parameters = with_factors(reader.parameters, told.pue, told.grid, told.price)
     reader.refresh()
@@ -111,21 +103,25 @@ def _report(
     statement = close_study(reader, parameters, policy or stored).statement
     if against := contradictions(reader.folder, statement):
         statement = close_study(reader, parameters, policy or stored, against=against).statement
-    if html is not None:
-        from auditor.reporting import render_html
-
-        _write(html, render_html(statement).encode())
-    if markdown is not None:
-        from auditor.reporting import render_markdown
-
-        _write(markdown, render_markdown(statement).encode())
-    if json_file is not None:
-        _write(json_file, statement_bytes(statement))
-    if Path("-") not in (html, markdown, json_file):
+    for form, place in outputs.items():
+        if place is not None:
+            _write(place, _rendered(statement, form))
+    if Path("-") not in outputs.values():
         show(Console(), statement)
     _check_balance(statement)
     for finding in against:
         raise IntegrityError(finding.message)
+
+
+def _rendered(statement: Mapping[str, Any], form: str) -> bytes:
+    """A statement in one of its forms."""
+    from auditor import reporting
+    from auditor.metering.folder import statement_bytes
+
+    if form == "json":
+        return statement_bytes(statement)
+    rendered: str = getattr(reporting, f"render_{form}")(statement)
+    return rendered.encode()
 
 
 def write_example(path: Path) -> None:

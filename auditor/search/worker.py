@@ -15,7 +15,6 @@ from auditor.domain.accounts import evaluation_account, inferred, search_account
 from auditor.domain.study import InferenceBlock
 from auditor.metering.activity import Activity
 from auditor.metering.folder import StudyFolder
-from auditor.metering.live import EnergyNow
 from auditor.metering.runtime import share_runtime_dir
 from auditor.search.jobs import Job, Wait
 
@@ -119,6 +118,7 @@ class Worker:
         self._activity.close()
 
     def _infer(self, job: Job, module: Any, loader: Any) -> tuple[InferenceBlock, ...]:
+        from auditor.metering.live import EnergyNow
         from auditor.training.inference import measure_inference
 
         with self._activity.working_for(self._activity.audit_account):

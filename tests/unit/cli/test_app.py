@@ -1,7 +1,6 @@
 """The command line as people meet it: what they wrote wrong is said in one line, before anything is spent."""
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,6 +13,7 @@ import yaml
 from auditor.cli import app, import_app
 from auditor.metering.runtime import runtime_dir
 from auditor.plugins import installed
+from blocking import block
 
 LEAST: dict[str, Any] = {"study": "mine", "space": "unit.search.toys:toy", "budget": {"trials": 3}}
 
@@ -43,8 +43,7 @@ def auditor(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     """The command, in a folder of its own; Ray, torch and MLflow can't be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    for heavy in ("ray", "torch", "mlflow", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, heavy, None)
+    block(monkeypatch, "ray", "torch", "mlflow", "pytorch_lightning")
 
     def run(*arguments: object) -> Answer:
         capfd.readouterr()

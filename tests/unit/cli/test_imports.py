@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import optuna_storages
 import tune_folder
 from auditor.cli import app, imports
 from auditor.statement.schema import load_schema
+from blocking import block
 from unit.cli.test_app import LEAST, Answer
 
 Run = Callable[..., Answer]
@@ -41,8 +41,7 @@ def auditor(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     def run(*arguments: object) -> Answer:
         capfd.readouterr()
         with monkeypatch.context() as without:
-            for heavy in ("ray", "torch", "mlflow", "pytorch_lightning", "optuna"):
-                without.setitem(sys.modules, heavy, None)
+            block(without, "ray", "torch", "mlflow", "pytorch_lightning", "optuna")
             with pytest.raises(SystemExit) as left:
                 app.main([str(argument) for argument in arguments])
         out, err = capfd.readouterr()

@@ -1,6 +1,5 @@
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from auditor.domain.errors import AuditorError
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
 from auditor.reporting.publish import publish
+from blocking import block
 from studies import MadeTraining, made_study, made_training
 from unit.cli.test_app import Answer
 
@@ -31,8 +31,7 @@ def report(
     """``auditor report`` on a made-up study, where Ray, torch and MLflow can't be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    for heavy in ("ray", "torch", "mlflow", "optuna", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, heavy, None)
+    block(monkeypatch, "ray", "torch", "mlflow", "optuna", "pytorch_lightning")
 
     def run(*options: object, folder: Path = study.path) -> Answer:
         capfd.readouterr()
@@ -49,6 +48,16 @@ def statement(answer: Answer) -> dict[str, Any]:
     assert (answer.code, answer.err) == (0, "")
     read: dict[str, Any] = json.loads(answer.out)
     return read
+
+
+@pytest.mark.parametrize(
+    ("option", "begins"), [("--appendix", "# Search practice: demo"), ("--model-card", "## Energy and emissions")]
+)
+def test_forms_for_papers_and_hubs(report: Run, tmp_path: Path, option: str, begins: str) -> None:
+    answer = report(option, "out.md")
+    assert (answer.code, answer.err) == (0, "")
+    assert (tmp_path / "out.md").read_text().startswith(begins)
+    assert report(option, "-").out == (tmp_path / "out.md").read_text()
 
 
 def test_the_terminal(report: Run) -> None:

@@ -3,7 +3,6 @@
 import random
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from auditor.cli import app
 from auditor.domain.parameters import Parameters
 from auditor.metering.folder import StudyFolder
 from auditor.reporting.publish import publish
+from blocking import block
 from studies import TRIALS, MadeStudy, made_study
 from unit.cli.test_app import Answer
 
@@ -40,8 +40,7 @@ def study(published: Path, tmp_path: Path) -> StudyFolder:
 @pytest.fixture
 def verify(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """``auditor verify``, where Ray, torch and MLflow can't be imported."""
-    for heavy in ("ray", "torch", "mlflow", "optuna", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, heavy, None)
+    block(monkeypatch, "ray", "torch", "mlflow", "optuna", "pytorch_lightning")
 
     def run(folder: Path) -> Answer:
         capfd.readouterr()
