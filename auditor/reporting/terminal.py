@@ -100,6 +100,12 @@ def _facts(title: str, facts: Sequence[Fact]) -> RenderableType:
     return table
 
 
+def _known_facts(title: str, facts: Sequence[Fact]) -> list[RenderableType]:
+    """Facts that could be had; why the others could not is among the findings."""
+    known = [fact for fact in facts if not fact.missing]
+    return [_facts(title, known)] if known else []
+
+
 def _costs(view: View, total: str) -> RenderableType:
     if not view.costs:
         return _missing("What it cost", f"not available; {view.no_costs or 'there are no accounts'}")
@@ -123,8 +129,8 @@ def _of_search(view: View) -> list[RenderableType]:
         _outcomes(view),
         _contenders(view),
         _facts("The winner over the default", view.gain_facts),
-        _facts("What random search would have given", view.chance_facts),
-        _facts("When it is repaid", view.repay_facts),
+        *_known_facts("What random search would have given", view.chance_facts),
+        *_known_facts("When it is repaid", view.repay_facts),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from auditor.analysis.break_even import BreakEven, break_even_inference, break_even_trainings
 from auditor.domain.accounts import Phase, evaluated
 from auditor.domain.quantities import uj_to_j
-from auditor.domain.study import Finding, StudyRecord, TrialState
+from auditor.domain.study import Finding, StudyRecord, Trial, TrialState
 from auditor.statement.advice import advice_on
 from auditor.statement.gain import Gain
 from auditor.statement.inference import Inference
@@ -39,7 +39,9 @@ def repay_section(
     winner_j = mean(_training_j(record, usage, gain, "winner"))
     reuse = None if search_j is None or not winner_j else search_j / winner_j
     if reuse is None:
-        found.append(info("no-reuse", "break_even.reuse is null: no retraining of the winner is on the books."))
+        found.append(
+            info("no-reuse", "break_even.reuse is null: no energy of a training of the winner is on the books.")
+        )
     points = gain.delta_test if gain.delta_test is not None and gain.delta_test > 0.0 else None
     section = {
         "inference": inferences,
@@ -77,7 +79,7 @@ def _inferences(
         new_inference_j=new.per_sample_j,
     )
     section = {**asdict(found), "equal_accuracy": _equal(gain)}
-    return section, [*_open_ends(found, "inference", "An inference"), *_on_accuracy(gain, "inference")]
+    return section, [*_open_ends(found, "inference", "An inference", once=False), *_on_accuracy(gain, "inference")]
 
 
 def _trainings(
@@ -89,18 +91,22 @@ def _trainings(
         return None, [info("no-break-even", f"break_even.trainings is null: {advice_on(record).retrainings}.")]
     found = break_even_trainings(search_j, base, new)
     section = {**asdict(found), "base_j": mean(base), "new_j": mean(new), "equal_accuracy": _equal(gain)}
-    return section, [*_open_ends(found, "trainings", "A training"), *_on_accuracy(gain, "trainings")]
+    return section, [
+        *_open_ends(found, "trainings", "A training", once=min(len(base), len(new)) < 2),
+        *_on_accuracy(gain, "trainings"),
+    ]
 
 
-def _open_ends(found: BreakEven, key: str, use: str) -> list[Finding]:
+def _open_ends(found: BreakEven, key: str, use: str, *, once: bool) -> list[Finding]:
     if found.status == "established":
         return []
     nulls = [f"break_even.{key}.{end}" for end in ("n", "low", "high") if getattr(found, end) is None]
-    why = (
-        f"{use.lower()} of the winner uses more than one of the default"
-        if found.status == "never"
-        else f"{use.lower()} of either may use the same within its spread, which is not the same as never"
-    )
+    if found.status == "never":
+        why = f"{use.lower()} of the winner uses more than one of the default"
+    elif once:
+        why = "one training of either says nothing of its spread"
+    else:
+        why = f"{use.lower()} of either may use the same within its spread, which is not the same as never"
     return [info("break-even-open", f"{', '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null: {why}.")]
 
 
@@ -117,7 +123,10 @@ def _equal(gain: Gain) -> bool | None:
 
 
 def _training_j(record: StudyRecord, usage: Usage, gain: Gain, subject: str) -> list[float]:
-    """Energy of each completed retraining of the default, or of the best trial, without its test, in joules."""
+    """Energy of each completed retraining of the default, or of the best trial, without its test, in joules.
+
+    Without retrainings that of the one training there was: of the trial, or of the baseline.
+    """
     found = []
     best = None if gain.best is None else gain.best.number
     for run in record.runs:
@@ -128,4 +137,18 @@ def _training_j(record: StudyRecord, usage: Usage, gain: Gain, subject: str) -> 
         phases = usage.by_evaluation.get(evaluated(subject, run.seed))
         if phases is not None:
             found.append(uj_to_j(sum(uj for phase, uj in phases.items() if phase not in _NO_TRAINING)))
-    return found
+    if found:
+        return found
+    once_uj = _once_uj(record, usage, gain.best if subject == "winner" else None)
+    return [uj_to_j(once_uj)] if once_uj else []
+
+
+def _once_uj(record: StudyRecord, usage: Usage, winner: Trial | None) -> int | None:
+    """Energy of the winner's trial, or of the default's baseline, which may be a trial of the study itself."""
+    if winner is not None:
+        return usage.by_attempt.get((winner.number, winner.attempts[-1].number)) if winner.attempts else None
+    defaults = [run for run in record.runs if (run.kind, run.name) == ("baseline", "default")]
+    if len(defaults) != 1 or defaults[0].state is not TrialState.COMPLETE:
+        return None
+    number = defaults[0].trial
+    return usage.by_baseline.get("default") if number is None else usage.by_trial.get(number)

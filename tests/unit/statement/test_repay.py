@@ -47,10 +47,28 @@ def test_reuse_is_in_trainings_of_the_winner():
     assert build(records.record())["break_even"]["reuse"] == pytest.approx(400.0 / 16.0)
 
 
-def test_without_retrainings_there_is_no_break_even():
-    record = records.record(runs=records.runs()[:1])
-    statement = build(record)
-    assert statement["break_even"]["trainings"] is statement["break_even"]["reuse"] is None
+def test_without_retrainings_the_one_training_counts():
+    statement = build(records.record(runs=records.runs()[:1]))
+    even = statement["break_even"]
+    # trial 3 completed for 100 J, the baseline default used 50 J
+    assert (even["trainings"]["base_j"], even["trainings"]["new_j"]) == (50.0, 100.0)
+    assert (even["trainings"]["status"], even["trainings"]["low"]) == ("not-established", None)
+    assert even["reuse"] == pytest.approx(400.0 / 100.0)
+    [finding] = [f for f in statement["findings"] if f["code"] == "break-even-open"]
+    assert "one training of either says nothing of its spread" in finding["message"]
+
+
+def test_a_trial_that_is_the_default_has_its_own_energy():
+    runs = (records.baseline("default", 0.91, trial=0),)
+    accounts = {name: uj for name, uj in records.ACCOUNTS.items() if "/baseline/" not in name}
+    even = build(records.record(runs=runs, books=records.books(accounts)))["break_even"]
+    assert even["trainings"]["base_j"] == 100.0
+
+
+def test_without_energy_of_a_training_there_is_no_break_even():
+    statement = build(records.record(runs=()))
+    assert statement["break_even"]["trainings"] is None
+    assert build(records.empty())["break_even"]["reuse"] is None
 
 
 def test_a_point_of_the_metric_has_a_price():
