@@ -72,7 +72,7 @@ def contenders(statement: Statement) -> list[Contender]:
             name=f"{name} (no search)",
             value=fixed(figure(statement, "gain.baseline.value"), digits),
             test_value=fixed(figure(statement, "gain.baseline.test_value"), digits),
-            energy=energy(baseline_energy_j(statement, name)),
+            energy=energy(baseline_energy_j(statement, name) or _of_a_trial(statement)),
         ),
         Contender(
             role="winner",
@@ -98,6 +98,12 @@ def contenders(statement: Statement) -> list[Contender]:
         for part in tried
     ]
     return lines
+
+
+def _of_a_trial(statement: Statement) -> float | None:
+    """Energy of a default that is one of an imported study's trials, in joules."""
+    search_j, times = joules(statement, "energy.search_uj"), figure(statement, "energy.times_default")
+    return search_j / times if is_imported(statement) and search_j is not None and times else None
 
 
 def gain_facts(statement: Statement) -> list[Fact]:

@@ -171,7 +171,7 @@ def _subtitle(statement: Statement) -> str:
     parts = [
         ("space", text(statement, "study.space")),
         ("sampler", text(statement, "study.sampler")),
-        ("metric", f"{metric} ({better})" if metric and better else metric),
+        ("metric", f"{metric or 'not named'} ({better})" if better else metric),
     ]
     if subject(statement) == "training":
         return "plain training"

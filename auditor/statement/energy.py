@@ -179,13 +179,12 @@ def _gaps_of_import(record: StudyRecord) -> list[Finding]:
         )
     ]
     if record.pue_inside is None:
-        found.append(
-            info(
-                "pue-unknown",
-                "energy.boundary.pue_inside is null: the imported energy may hold cooling already; ask its "
-                "source, and say so with --pue-inside.",
-            )
+        why = (
+            "the imported energy may hold cooling already; ask its source, and say so with --pue-inside"
+            if is_metered(record)
+            else "no energy is on the books"
         )
+        found.append(info("pue-unknown", f"energy.boundary.pue_inside is null: {why}."))
     return found
 
 

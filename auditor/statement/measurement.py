@@ -123,7 +123,8 @@ def _how(record: StudyRecord, component: str, provenance: Provenance) -> str:
         by = ", ".join(dict.fromkeys(b.meter for b in record.books.components if b.provenance is provenance))
         return f"nothing here can check the energy: it is as {by} gives it"
     if record.imported and provenance is Provenance.MODELLED:
-        return f"the energy of {component} is worked out from how long trials ran and what they drew at most"
+        power = "; ".join(dict.fromkeys(b.detail for b in record.books.components if b.component == component))
+        return f"the energy of {component} is how long trials ran times a power: {power}"
     return f"{component} is {provenance.meaning}"
 
 

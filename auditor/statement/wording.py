@@ -81,7 +81,10 @@ def _complete_the_import(evidence: Evidence) -> str:
             "trial N is it."
         )
     if not gain.winner_tests:
-        return "Give the test figures of the trials with --test, and the default's with --baseline default=VALUE,TEST."
+        return (
+            "Give the test figures of the trials with --test, and with --baseline default=VALUE,TEST that of a default "
+            "which is none of them."
+        )
     return "Give the default's test figure: --baseline default=VALUE,TEST."
 
 

@@ -40,7 +40,11 @@ def test_commands_exist(path: Path) -> None:
         for line in re.findall(r"^auditor (.*)$", block, re.MULTILINE):
             name, *rest = line.partition("#")[0].split()
             assert name in command.commands, line
-            options = {option for p in command.commands[name].params for option in p.opts}
+            named = command.commands[name]
+            if isinstance(named, typer.core.TyperGroup):
+                assert rest[0] in named.commands, line
+                named = named.commands[rest[0]]
+            options = {option for p in named.params for option in p.opts}
             assert {word for word in rest if word.startswith("--")} <= options, line
 
 
@@ -112,6 +116,17 @@ def test_the_examples_of_wrapping_run(page: str, tmp_path: Path, runtime_dir: Pa
     said = done.stdout.count("audit ·")
     assert said == done.stdout.count("  report: ") >= len(shown) - 1  # one example only prints
     assert "not audited" not in done.stdout
+
+
+def test_the_importer_of_the_page_passes_its_suite(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (block,) = blocks(ROOT / "docs" / "import.md", "python")
+    (tmp_path / "test_example.py").write_text(block)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow

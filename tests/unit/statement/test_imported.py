@@ -103,7 +103,7 @@ class TestMeasurement:
         [
             ("bare", "none", "no energy is on the books"),
             ("reported", "reported", "nothing here can check the energy: it is as column e gives it (100 % of the"),
-            ("modelled", "reported", "the energy of gpu is worked out from how long trials ran"),
+            ("modelled", "reported", "the energy of gpu is how long trials ran times a power: 1 x A100"),
         ],
     )
     def test_grades(self, name: str, grade: str, reason: str) -> None:
@@ -152,7 +152,7 @@ class TestGain:
     [
         ("nothing", "cannot say", "Import it again when at least 2 trials have completed with a value."),
         ("reported", "cannot say", "Say what you would use without searching: --baseline default=VALUE,TEST"),
-        ("validated", "cannot say", "Give the test figures of the trials with --test"),
+        ("validated", "cannot say", "Give the test figures of the trials with --test, and with --baseline default="),
         ("half tested", "cannot say", "Give the default's test figure: --baseline default=VALUE,TEST."),
         ("objectives", "cannot say", "Compare its trials by what they cost"),
     ],
