@@ -168,16 +168,12 @@ def _factor_source(statement: Statement) -> str:
 def _money(statement: Statement) -> Fact:
     """The total, or what of it is known."""
     currency = text(statement, "cost.currency")
-    parts = {"total": "", "device_hours": "device time alone", "energy": "electricity alone"}
-    for key, note in parts.items():
-        amount = figure(statement, f"cost.{key}")
-        if amount is not None:
-            return Fact(
-                path=f"cost.{key}",
-                label="Money",
-                value=money(amount, currency),
-                note=note or "electricity and device time",
-            )
+    parts = {"total": "electricity and device time", "device_hours": "device time alone", "energy": "electricity alone"}
+    known = [key for key in parts if figure(statement, f"cost.{key}") is not None]
+    if known:
+        note = parts[known[-1]] if len(known) == 2 else parts[known[0]]
+        amount = figure(statement, f"cost.{known[0]}")
+        return Fact(path=f"cost.{known[0]}", label="Money", value=money(amount, currency), note=note)
     reason = next(filter(None, (why(statement, f"cost.{key}") for key in (*parts, "price_per_kwh"))), "")
     return Fact(path="cost.total", label="Money", value=NOT_AVAILABLE, note=reason)
 

@@ -8,8 +8,8 @@ from auditor.reporting.figures import NOT_AVAILABLE, count, energy, fixed, money
 from auditor.reporting.lookup import Statement, at, figure, interval, records, text, why
 
 _STATUS = {
-    "not-established": "not established: the difference may be nothing",
-    "never": "never: each use costs more than before",
+    "not-established": "not established",
+    "never": "never",
 }
 
 
@@ -109,11 +109,11 @@ def front_facts(statement: Statement) -> list[Fact]:
     digits = places(statement)
     rows = records(statement, "pareto")
     facts = []
-    for row in rows[:8]:
+    for place, row in enumerate(rows[:8]):
         values = [value for value in row.get("values") or [figure(row, "value")] if value is not None]
         facts.append(
             Fact(
-                path="pareto",
+                path="" if place else "pareto",
                 label=f"Trial {int(figure(row, 'trial') or 0)}",
                 value=" / ".join(fixed(value, digits) if len(values) == 1 else number(value) for value in values),
                 note="" if figure(row, "energy_j") is None else f"trained for {energy(figure(row, 'energy_j'))}",
@@ -122,7 +122,7 @@ def front_facts(statement: Statement) -> list[Fact]:
     if not rows:
         facts.append(_missing(statement, "pareto", "Front of value and energy"))
     elif len(rows) > len(facts):
-        facts[-1] = Fact(path="pareto", label=f"{len(rows) - 7} further trials", value="", note="in statement.json")
+        facts[-1] = Fact(path="", label=f"{len(rows) - 7} further trials", value="", note="in statement.json")
     if figure(statement, "hypervolume.value") is not None:
         facts.append(
             Fact(path="hypervolume", label="Hypervolume", value=number(figure(statement, "hypervolume.value")))
@@ -140,6 +140,19 @@ def front_facts(statement: Statement) -> list[Fact]:
             f"{int(figure(statement, 'proxy.survivors') or 0)} survivors only",
         )
     )
+    if rho is not None:
+        rate = figure(statement, "proxy.false_prune.rate")
+        low, high = (figure(statement, f"proxy.false_prune.{end}") for end in ("low", "high"))
+        facts.append(
+            Fact.of(
+                statement,
+                "proxy.false_prune",
+                "Pruned trials that would have won",
+                percent(rate),
+                f"95 % {percent(low)} to {percent(high)}; "
+                f"{int(figure(statement, 'proxy.false_prune.completed') or 0)} trained to their end",
+            )
+        )
     return facts
 
 
@@ -167,7 +180,9 @@ def _even(statement: Statement, path: str, label: str) -> Fact:
     status = text(statement, f"{path}.status")
     n, low, high = (figure(statement, f"{path}.{key}") for key in ("n", "low", "high"))
     if status in _STATUS:
-        return Fact(path=path, label=label, value=NOT_AVAILABLE, note=_STATUS[status])
+        return Fact(
+            path=path, label=label, value=NOT_AVAILABLE, note=f"{_STATUS[status]}: {why(statement, f'{path}.low')}"
+        )
     if n is None:
         return _missing(statement, path, label)
     unequal = at(statement, f"{path}.equal_accuracy") is False

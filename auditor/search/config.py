@@ -124,6 +124,7 @@ class EvaluationSection(_Section):
 
     seeds: int = Field(default=5, ge=0, le=1000)
     inference_s: float = Field(default=10, ge=0, le=3600)
+    pruned: int = Field(default=0, ge=0, le=1000)
 
 
 class WorthSection(_Section):

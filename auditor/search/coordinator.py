@@ -20,7 +20,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState as OptunaState
 
-from auditor.domain.accounts import baseline_account, evaluated, evaluation_account, search_account, trial_account
+from auditor.domain.accounts import baseline_account, search_account, trial_account
 from auditor.domain.study import StudyRecord, TrialState
 from auditor.metering.activity import Activity, journal_path, make_header
 from auditor.metering.closing import StudyReader
@@ -30,6 +30,7 @@ from auditor.metering.records import AttemptRecord, BlockRecord, OutcomeRecord, 
 from auditor.metering.runtime import share_runtime_dir
 from auditor.ports import SearchSpace
 from auditor.search.arm import RandomArm
+from auditor.search.evaluations import Evaluations, outstanding
 from auditor.search.jobs import Job, Progress, Wait
 from auditor.search.samplers import make_pruner, make_sampler
 from auditor.search.space import load_space
@@ -42,7 +43,6 @@ _OPTUNA = {
     TrialState.LOST: OptunaState.FAIL,
 }
 _DIED = "the worker died"
-_FRESH_SEED = 1_000_000  # evaluation seeds begin here, apart from those of trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,7 @@ class CoordinatorSettings:
         random_share: Share of the random arm in all trainings; 0: there is none.
         retries: How often a lost trial is tried again.
         baselines: Names of the baselines.
-        inference_s: Seconds to measure inference of winner and default for, each; 0: not at all.
-        evaluation_seeds: Fresh seeds for winner and default; 0: no evaluation.
+        evaluations: What is trained after the search.
         runtime: Runtime folder of the driver's machine, and its boot id.
     """
 
@@ -77,8 +76,7 @@ class CoordinatorSettings:
     trials: int | None
     retries: int
     baselines: tuple[str, ...]
-    evaluation_seeds: int
-    inference_s: float = 0.0
+    evaluations: Evaluations
     draws: int | None = None
     random_share: float = 0.0
     runtime: tuple[str, str] = ("", "")
@@ -229,7 +227,9 @@ class Coordinator:
             runs_done=self._runs_done + self._arm.done,
             runs_total=len(self._settings.baselines)
             + self._arm.total
-            + self._evaluations_total(expect_winner=searching),
+            + self._settings.evaluations.total(
+                self._space, winner=searching or best is not None, pruned=len(self._pruned())
+            ),
             stopped_by=self._stopped_by,
             last_error=self._last_error,
         )
@@ -406,38 +406,16 @@ class Coordinator:
             )
         return jobs
 
-    def _evaluations_total(self, *, expect_winner: bool) -> int:
-        if self._space.test_metric is None:
-            return 0
-        subjects = 2 if expect_winner or self._best_trial() is not None else 1
-        return subjects * self._settings.evaluation_seeds
+    def _pruned(self) -> dict[int, Mapping[str, Any]]:
+        return {n: self._params[n] for n, state in self._states.items() if state is TrialState.PRUNED}
 
     def _evaluation_jobs(self) -> list[Job]:
-        if self._space.test_metric is None or self._settings.evaluation_seeds == 0:
-            return []
-        winner = self._best_trial()
-        subjects: list[tuple[str, Mapping[str, Any], int | None]] = [("default", self._space.default, None)]
-        if winner is not None:
-            subjects.append(("winner", self._params[winner], winner))
-        jobs = []
-        for seed in range(_FRESH_SEED, _FRESH_SEED + self._settings.evaluation_seeds):
-            for subject, params, trial in subjects:
-                if ("evaluation", subject, seed, trial) in self._done_runs:
-                    self._runs_done += 1
-                    continue
-                jobs.append(
-                    Job(
-                        kind="evaluation",
-                        name=subject,
-                        account=evaluation_account(self._settings.study, evaluated(subject, seed)),
-                        params=params,
-                        seed=seed,
-                        trial=trial,
-                        test=True,
-                        inference_s=self._settings.inference_s if seed == _FRESH_SEED else 0.0,
-                    )
-                )
-        return jobs
+        best = self._best_trial()
+        winner = None if best is None else (best, self._params[best])
+        jobs = self._settings.evaluations.jobs(self._space, winner, self._pruned())
+        left = outstanding(jobs, self._done_runs)
+        self._runs_done += len(jobs) - len(left)
+        return left
 
     def _best_trial(self) -> int | None:
         complete = [n for n, state in self._states.items() if state is TrialState.COMPLETE and n in self._values]

@@ -159,6 +159,7 @@ class _Driver:
     def _start_ray(self) -> None:
         from auditor.search.cluster import as_actor, start_ray
         from auditor.search.coordinator import Coordinator, CoordinatorSettings
+        from auditor.search.evaluations import Evaluations
         from auditor.search.nodes import clocks_of, keep_other_nodes
         from auditor.search.worker import Worker, WorkerSettings
 
@@ -202,8 +203,13 @@ class _Driver:
                 random_share=config.random_share,
                 retries=config.resources.retries,
                 baselines=config.named_baselines,
-                evaluation_seeds=config.evaluation.seeds,
-                inference_s=config.evaluation.inference_s,
+                evaluations=Evaluations(
+                    study=config.study,
+                    seed=config.search.seed,
+                    seeds=config.evaluation.seeds,
+                    inference_s=config.evaluation.inference_s,
+                    pruned=config.evaluation.pruned,
+                ),
                 runtime=runtime,
             )
         )

@@ -17,6 +17,7 @@ from auditor.metering.slots import gpu_count
 from auditor.plugins import load
 from auditor.ports import SearchSpace
 from auditor.search.config import RANDOM, Config
+from auditor.search.evaluations import PRUNED
 from auditor.search.parameters import parameters_from
 from auditor.search.samplers import PRUNERS, SAMPLERS, resolve_path
 from auditor.search.space import load_space
@@ -109,6 +110,8 @@ def nothing_left(plan: Plan) -> bool:
     wanted[("baseline", RANDOM)] = plan.config.random_draws(plan.config.budget.trials)
     if plan.space.test_metric is not None:
         wanted[("evaluation", "default")] = wanted[("evaluation", "winner")] = plan.config.evaluation.seeds
+    pruned = sum(trial.state is TrialState.PRUNED for trial in settled)
+    wanted[("evaluation", PRUNED)] = min(plan.config.evaluation.pruned, pruned)
     return wanted <= done
 
 

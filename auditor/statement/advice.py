@@ -33,6 +33,7 @@ class Advice:
         arm: A random search beside it.
         retrainings: Energy of retrainings of winner and default.
         inference: Energy of an inference.
+        pruned: What pruned trials would have given.
         sample: What figures of a side are called, one by one.
     """
 
@@ -55,6 +56,7 @@ class Advice:
     arm: str
     retrainings: str
     inference: str
+    pruned: str
     sample: str
 
 
@@ -78,6 +80,7 @@ _HERE = Advice(
     arm="the search had none beside it; add {random: {share: 0.25}} to `baselines`",
     retrainings="winner and default need retrainings on fresh seeds with energy on the books (evaluation.seeds)",
     inference="no inference of winner or default is on the books (evaluation.seeds and evaluation.inference_s)",
+    pruned="no pruned trial was trained to its end to see what it would have given (evaluation.pruned: 5)",
     sample="seed",
 )
 _ELSEWHERE = Advice(
@@ -100,6 +103,7 @@ _ELSEWHERE = Advice(
     arm="the study has none of its own; compare it with a random search on the same space (auditor compare)",
     retrainings="energy of single trainings of winner and default is not known",
     inference="nothing says what an inference of winner or default uses",
+    pruned="no pruned trial was trained to its end to see what it would have given",
     sample="training",
 )
 

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from auditor.analysis.proxy import proxy_fidelity
-from auditor.domain.study import Finding, StudyRecord, TrialState
+from auditor.analysis.proxy import false_prune_rate, proxy_fidelity
+from auditor.domain.study import Finding, StudyRecord, Trial, TrialState
+from auditor.statement.advice import advice_on
 from auditor.statement.course import ranked_trials
 from auditor.statement.objections import info
+from auditor.statement.values import finite
+
+
+def _false_prune(record: StudyRecord, survivors: Sequence[Trial]) -> dict[str, Any] | None:
+    """How many of the pruned trials that were trained to their end would have beaten the best survivor."""
+    maximize = record.direction != "minimize"
+    completed = [
+        value
+        for run in record.runs
+        if (run.kind, run.name, run.state) == ("evaluation", "pruned", TrialState.COMPLETE)
+        and (value := finite(run.value)) is not None
+    ]
+    values = [trial.value or 0.0 for trial in survivors]
+    found = false_prune_rate(completed, max(values) if maximize else min(values), maximize=maximize)
+    if found is None:
+        return None
+    return {"rate": found.rate, "low": found.low, "high": found.high, "completed": found.n}
 
 
 def proxy_section(record: StudyRecord) -> tuple[dict[str, Any] | None, list[Finding]]:
@@ -34,15 +53,16 @@ def proxy_section(record: StudyRecord) -> tuple[dict[str, Any] | None, list[Find
         "ci95": None if found.low is None or found.high is None else [found.low, found.high],
         "survivors": found.n,
         "pruned": sum(stops.values()),
-        "false_prune": None,
+        "false_prune": _false_prune(record, survivors),
     }
     remarks = [
         info(
             "survivors-only",
-            f"proxy.spearman is of the {found.n} trials that were not pruned: over all trials it would be higher. "
-            "proxy.false_prune is null: no pruned trial was completed to see what it would have given.",
+            f"proxy.spearman is of the {found.n} trials that were not pruned: over all trials it would be higher.",
         )
     ]
+    if section["false_prune"] is None:
+        remarks.append(info("no-false-prune", f"proxy.false_prune is null: {advice_on(record).pruned}."))
     if section["ci95"] is None:
         remarks.append(info("no-proxy-interval", "proxy.ci95 is null: too few trials, or the order never changed."))
     return section, remarks

@@ -131,7 +131,8 @@ def test_accelerators_lead_device_time() -> None:
 @pytest.mark.parametrize(
     ("cost", "value", "note"),
     [
-        ({"total": 3.5, "energy": 1.0}, "3.50 EUR", "electricity and device time"),
+        ({"total": 3.5, "energy": 1.0, "device_hours": 2.5}, "3.50 EUR", "electricity and device time"),
+        ({"total": 1.0, "energy": 1.0}, "1.00 EUR", "electricity alone"),
         ({"energy": 0.0123}, "0.0123 EUR", "electricity alone"),
         ({"device_hours": 12.0}, "12.00 EUR", "device time alone"),
     ],

@@ -13,11 +13,12 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from auditor.domain.errors import JournalError
-from auditor.domain.study import StudyRecord, TrialState
+from auditor.domain.study import InferenceBlock, StudyRecord, TrialState
 from auditor.metering.activity import _here
 from auditor.metering.closing import read_study
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.search.coordinator import Coordinator, CoordinatorSettings
+from auditor.search.evaluations import Evaluations
 from auditor.search.jobs import Job, Wait
 from auditor.training.result import TrainingResult
 
@@ -33,6 +34,9 @@ def failed(error: str = "ValueError: no") -> TrainingResult:
 
 
 PRUNED = TrainingResult(state=TrialState.PRUNED)
+
+
+_EVALUATIONS = {"evaluation_seeds": "seeds", "inference_s": "inference_s", "pruned": "pruned"}
 
 
 class Search:
@@ -60,9 +64,10 @@ class Search:
             "trials": 2,
             "retries": 1,
             "baselines": (),
-            "evaluation_seeds": 0,
-            **changes,
+            **{key: value for key, value in changes.items() if key not in _EVALUATIONS},
         }
+        asked = {_EVALUATIONS[key]: changes[key] for key in _EVALUATIONS.keys() & changes.keys()}
+        settings["evaluations"] = Evaluations(study="s", seed=settings["seed"], **{"seeds": 0, **asked})
         self.made = Coordinator(CoordinatorSettings(**settings))
         return self.made
 
@@ -319,6 +324,62 @@ class TestStop:
         for number in range(5):
             assert job(coordinator).trial == number
             coordinator.finish("w", complete(0.5))
+
+
+class TestPrunedToTheirEnd:
+    def test_some_are_trained_again_as_they_were(self, search: Search) -> None:
+        coordinator = search.start(trials=6, pruned=2)
+        results = iter([complete(0.5), PRUNED, PRUNED, PRUNED, PRUNED, complete(0.6)])
+        jobs = run_all(coordinator, lambda job: next(results) if job.kind == "trial" else complete(0.7))
+        again = [job for job in jobs if job.kind == "evaluation"]
+        assert len(again) == 2
+        trials = {job.trial: job for job in jobs if job.kind == "trial"}
+        for job in again:
+            assert (job.name, job.account) == ("pruned", f"study/s/evaluation/pruned-{job.trial}")
+            assert job.trial in {1, 2, 3, 4}
+            assert (job.params, job.seed) == (trials[job.trial].params, trials[job.trial].seed)
+            assert not job.test
+        assert [(run.name, run.trial, run.value) for run in search.record().runs] == [
+            ("pruned", job.trial, 0.7) for job in again
+        ]
+        progress = coordinator.progress()
+        assert (progress.runs_done, progress.runs_total, progress.stage) == (2, 2, "done")
+
+    def test_the_same_are_chosen_when_the_search_goes_on(self, search: Search) -> None:
+        coordinator = search.start(trials=4, pruned=2)
+        for _ in range(4):
+            job(coordinator)
+            coordinator.finish("w", PRUNED)
+        first = job(coordinator)
+        coordinator.finish("w", complete(0.7))
+        search.stop()
+        rest = run_all(search.start(trials=4, pruned=2), lambda _: complete(0.7))
+        assert len(rest) == 1
+        assert rest[0].trial != first.trial
+
+    def test_none_without_any_pruned(self, search: Search) -> None:
+        assert [j.kind for j in run_all(search.start(trials=2, pruned=3), by_x)] == ["trial", "trial"]
+
+
+class TestInference:
+    def test_is_measured_after_the_first_retraining_of_each(self, search: Search) -> None:
+        jobs = run_all(search.start(trials=1, evaluation_seeds=2, inference_s=7.0), by_x)
+        assert [(j.name, j.inference_s) for j in jobs if j.kind == "evaluation"] == [
+            ("default", 7.0),
+            ("winner", 7.0),
+            ("default", 0.0),
+            ("winner", 0.0),
+        ]
+
+    def test_blocks_are_on_record(self, search: Search) -> None:
+        blocks = tuple(InferenceBlock(number=n, samples=100 + n, batch_size=10) for n in range(3))
+        result = TrainingResult(state=TrialState.COMPLETE, value=0.5, test_value=0.5, inference=blocks)
+        failed = TrainingResult(state=TrialState.COMPLETE, value=0.5, test_value=0.5, inference_error="TypeError: no")
+        results = {"default": result, "winner": failed}
+        run_all(search.start(trials=1, evaluation_seeds=1), lambda job: results.get(job.name, complete(0.5)))
+        default, winner = search.record().runs
+        assert default.inference == blocks
+        assert (winner.inference, winner.inference_error) == ((), "TypeError: no")
 
 
 class TestRandomArm:

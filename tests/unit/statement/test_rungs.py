@@ -6,8 +6,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from auditor.domain.parameters import Parameters
+from auditor.domain.study import Run
 from auditor.statement.build import build_statement
 from unit.statement import records
+from unit.statement.records import COMPLETE
 
 
 def build(record):
@@ -21,6 +23,18 @@ def test_rank_correlation_of_the_survivors():
     assert (proxy["step"], proxy["survivors"], proxy["pruned"]) == (1, 12, 10)
     assert proxy["ci95"][0] < proxy["spearman"] < proxy["ci95"][1]
     assert proxy["false_prune"] is None
+
+
+def test_pruned_trials_trained_to_their_end_show_what_was_missed():
+    record = records.pruned()
+    ends = [
+        Run(kind="evaluation", name="pruned", state=COMPLETE, seed=n, trial=n, value=value)
+        for n, value in enumerate((0.3, 0.9, 0.4, None, 0.2))  # the best survivor has 0.61
+    ]
+    found = build(replace(record, runs=(*record.runs, *ends)))["proxy"]["false_prune"]
+    assert (found["rate"], found["completed"]) == (0.25, 4)
+    assert found["low"] == pytest.approx(0.0063, abs=1e-4)  # Clopper and Pearson, 1 of 4
+    assert found["high"] == pytest.approx(0.8059, abs=1e-4)
 
 
 def test_the_step_is_where_most_were_pruned():
