@@ -49,7 +49,7 @@ def _run(
 
 def _fill(client: MlflowClient) -> None:
     flat = client.create_experiment("flat")
-    carbon = {"emissions": [1.0], "cpu_energy": [0.0], "duration": [3.0], "epoch": [1.0]}
+    carbon = {"emissions": [1.0], "cpu_energy": [0.0], "duration": [3.0], "epoch": [1.0], "pue": [1.2]}
     _run(client, flat, 0, {"val_acc": [0.5, 0.7], "energy_consumed": [0.001], **carbon}, params={"note": WEIRD})
     _run(client, flat, 1, {"val_acc": [0.9], "energy_consumed": [0.002]}, tags={"state": "TrialState.PRUNED"})
     _run(client, flat, 2, {"energy_consumed": [math.nan]}, status="FAILED")

@@ -230,7 +230,9 @@ def _fail(error: Exception, code: int, message: str = "") -> int:
         import traceback
 
         traceback.print_exception(error)
-    typer.echo(f"error: {' '.join((message or str(error)).split())}", err=True)
+    from auditor.reporting.names import plain  # what a source calls its studies must not act on a terminal
+
+    typer.echo(f"error: {plain(message or str(error))}", err=True)
     return code
 
 

@@ -121,7 +121,7 @@ def _how(record: StudyRecord, component: str, provenance: Provenance) -> str:
     """How a component is known, where that is no meter."""
     if record.imported and provenance is Provenance.REPORTED:
         by = ", ".join(dict.fromkeys(b.meter for b in record.books.components if b.provenance is provenance))
-        return f"nothing here can check the energy: it is as {by} gives it"
+        return f"nothing here can check the energy: it comes from {by}"
     if record.imported and provenance is Provenance.MODELLED:
         power = "; ".join(dict.fromkeys(b.detail for b in record.books.components if b.component == component))
         return f"the energy of {component} is how long trials ran times a power: {power}"

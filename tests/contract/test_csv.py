@@ -161,6 +161,12 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
     assert (study.name, study.direction, [t.value for t in study.trials]) == ("t", "minimize", [0.5, None])
 
 
+def test_a_column_that_turns_out_to_be_text_far_below(tmp_path: Path) -> None:
+    rows = 300_000  # more than a block of the reader
+    study = read(tmp_path, "acc,params_x\n" + "0.5,1\n" * rows + "0.75,odd\n", value="acc")
+    assert (len(study.trials), study.trials[-1].value, study.trials[-1].params) == (rows + 1, 0.75, {"x": "odd"})
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("text", "options", "complaint"),

@@ -58,6 +58,7 @@ class TestFlat:
         study = read(source, experiment="flat", metric="val_acc")
         assert study.energy_source == "CodeCarbon, metric energy_consumed"
         assert [t.energy_j for t in study.trials] == [3600.0, 7200.0, None, None, None, None]
+        assert study.findings[-1].message.startswith("The energy holds a PUE of 1.2, as CodeCarbon logs it")
 
     def test_parameters_are_text(self, source: str) -> None:
         trials = read(source, experiment="flat", metric="val_acc").trials
@@ -166,7 +167,8 @@ def test_a_server_gives_the_same_kind_of_runs() -> None:
     data = SimpleNamespace(metrics={"acc": 1.7976931348623157e308}, params={"p": "1"}, tags={"t": "2"})
     server = object.__new__(_Server)
     server._shown, server._client = "http://h", FakeClient([SimpleNamespace(info=info, data=data)])  # type: ignore[assignment]
-    assert server.experiments() == {"e": 1}
+    assert server.experiments(None) == {"e": 1}
+    assert server.experiments("e") == {"e": 0}
     runs = server.runs("e")
     assert runs == [MlflowRun("r", "n", "FINISHED", 5, 7, {"acc": math.inf}, {"p": "1"}, {"t": "2"})]
     assert server.deleted("e") == 1

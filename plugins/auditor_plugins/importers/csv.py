@@ -226,12 +226,23 @@ def _read(source: str) -> pa.Table:
             import pyarrow.parquet as pq
 
             return pq.read_table(path)
-        from pyarrow import csv
-
-        return csv.read_csv(
-            path,
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
-        )
+        return _read_csv(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{source}: can't be read as a table ({' '.join(str(error).split())[:300]})") from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """A CSV file; a column whose fields turn out to be of several kinds far below is read as text, and all others."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    parse = csv.ParseOptions(newlines_in_values=True)
+    nulls = {"strings_can_be_null": True, "quoted_strings_can_be_null": False}
+    try:
+        return csv.read_csv(path, parse_options=parse, convert_options=csv.ConvertOptions(**nulls))
+    except pa.ArrowInvalid as error:
+        if "conversion error" not in str(error):
+            raise
+        with csv.open_csv(path, parse_options=parse) as file:
+            text = dict.fromkeys(file.schema.names, pa.string())
+        return csv.read_csv(path, parse_options=parse, convert_options=csv.ConvertOptions(column_types=text, **nulls))

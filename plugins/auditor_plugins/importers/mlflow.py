@@ -23,6 +23,7 @@ from auditor_plugins.importers.told import (
 )
 
 _POWER = re.compile(r"system/(?:.*/)?gpu_\d+_power_usage_watts")
+_PUE = re.compile(r"(.*[/._:])?pue")
 _STATUS = {
     "FINISHED": TrialState.COMPLETE,
     "FAILED": TrialState.FAILED,
@@ -64,9 +65,9 @@ class MlflowImporter:
         """
         check_options(self.name, options, self.options)
         with open_runs(source) as store:
-            there = store.experiments()
-            used = {name: runs for name, runs in there.items() if runs} or there
             asked = options.get("experiment")
+            there = store.experiments(asked)
+            used = {name: runs for name, runs in there.items() if runs} or there
             experiment = choose("experiment", "--experiment", asked, there if asked else used, redact_url(source))
             return _Experiment(store, experiment, redact_url(source), options).study()
 
@@ -124,6 +125,7 @@ class _Experiment:
     def _energies(self, keys: Sequence[str]) -> _Energies:
         figure = energy_figure(self._options.get("energy"), self._options.get("energy-unit"), keys, "metric")
         if figure is not None:
+            self._findings += _pue(self._runs) if "CodeCarbon" in figure.source else []
             return _Energies(figure.source, {run.run_id: _logged(run, figure) for run in self._runs})
         power = [key for key in keys if _POWER.fullmatch(key)]
         if not power:
@@ -190,6 +192,15 @@ def _trials_of(runs: Sequence[MlflowRun], parent: str | None) -> tuple[list[Mlfl
         waiting += nested
         within.update(nested)
     return [run for run in leaves if run.run_id in within], []
+
+
+def _pue(runs: Sequence[MlflowRun]) -> list[Finding]:
+    """CodeCarbon multiplies energy by the PUE that it was given."""
+    held = {value for run in runs for key, value in run.metrics.items() if _PUE.fullmatch(key) and value > 1}
+    if not held:
+        return []
+    message = f"The energy holds a PUE of {listed(sorted(held))}, as CodeCarbon logs it: say so with --pue-inside."
+    return [Finding(code="pue-reported", severity=Severity.WARNING, message=message)]
 
 
 def _logged(run: MlflowRun, figure: EnergyFigure) -> float | None:

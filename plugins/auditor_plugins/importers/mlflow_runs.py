@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,8 +52,8 @@ class Point:
 class Runs(Protocol):
     """Where runs are read from."""
 
-    def experiments(self) -> Mapping[str, int]:
-        """Number of runs by name of the experiment."""
+    def experiments(self, asked: str | None) -> Mapping[str, int]:
+        """Number of runs by name of the experiment; where one is asked for and is there, that one may be enough."""
 
     def runs(self, experiment: str) -> Sequence[MlflowRun]:
         """Runs of an experiment that were not deleted, in the order of their start."""
@@ -99,7 +100,7 @@ class _Database:
 
         return iter(self._connection.execute(text(query), values))
 
-    def experiments(self) -> Mapping[str, int]:
+    def experiments(self, asked: str | None) -> Mapping[str, int]:
         return dict(
             self._rows(
                 "SELECT e.name, COUNT(r.run_uuid) FROM experiments e LEFT JOIN runs r "
@@ -158,6 +159,7 @@ class _Server:
     """A tracking server, asked through MLflow's client."""
 
     def __init__(self, source: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
         from mlflow import MlflowClient
 
         self._shown = redact_url(source)
@@ -181,7 +183,9 @@ class _Server:
             if not token:
                 return
 
-    def experiments(self) -> Mapping[str, int]:
+    def experiments(self, asked: str | None) -> Mapping[str, int]:
+        if asked is not None and self._ask("get_experiment_by_name", asked) is not None:
+            return {asked: 0}  # to count the runs of all would be to ask for them
         found = {e.name: e.experiment_id for e in self._pages("search_experiments")}
         return {name: sum(1 for _ in self._runs(known)) for name, known in found.items()}
 

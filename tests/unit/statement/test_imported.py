@@ -102,7 +102,7 @@ class TestMeasurement:
         ("name", "grade", "reason"),
         [
             ("bare", "none", "no energy is on the books"),
-            ("reported", "reported", "nothing here can check the energy: it is as column e gives it (100 % of the"),
+            ("reported", "reported", "nothing here can check the energy: it comes from column e (100 % of the"),
             ("modelled", "reported", "the energy of gpu is how long trials ran times a power: 1 x A100"),
         ],
     )
