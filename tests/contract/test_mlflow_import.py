@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import mlflow_store
+from auditor.cli import app
 from auditor.domain.errors import InputError
 from auditor.domain.imported import ImportedStudy
 from auditor.domain.study import TrialState
@@ -215,3 +217,24 @@ def test_a_real_server(source: str, tmp_path: Path) -> None:
 def test_states_of_runs(source: str) -> None:
     states = {t.number: t.state for t in read(source, experiment="flat", metric="val_acc", state="none").trials}
     assert states[1] is TrialState.COMPLETE  # by its status alone
+
+
+def test_one_command_reports_on_an_experiment(source: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        app.main(["report", source, "--experiment", "flat", "--metric", "val_acc", "--json", "-"])
+    assert left.value.code == 0
+    read = json.loads(capfd.readouterr().out)
+    assert (read["study"]["name"], read["energy"]["search_uj"]) == ("flat", 10_800_000_000)
+    assert read["gain"]["best"]["value"] == 0.7
+
+
+def test_the_only_experiment_with_runs_needs_no_name(
+    mlflow_database: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(shutil.copy(mlflow_database, tmp_path / "m.db"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name NOT IN ('nested', 'empty')")
+    connection.close()
+    with pytest.raises(SystemExit):
+        app.main(["report", str(path), "--json", "-"])
+    assert json.loads(capfd.readouterr().out)["study"]["name"] == "nested"

@@ -13,7 +13,7 @@ def _nvidia(name: str, full_w: float) -> HardwareProfile:
         name=f"NVIDIA {name}",
         idle_w=ASSUMED_IDLE * full_w,
         full_w=full_w,
-        source="NVIDIA's data sheet (power of the board); a tenth of it without load is assumed",
+        source="power of the board in NVIDIA's data sheet; a tenth of it without load is assumed",
     )
 
 
@@ -22,7 +22,7 @@ def _amd(name: str, full_w: float) -> HardwareProfile:
         name=f"AMD Instinct {name}",
         idle_w=ASSUMED_IDLE * full_w,
         full_w=full_w,
-        source="AMD's data sheet (power of the board); a tenth of it without load is assumed",
+        source="power of the board in AMD's data sheet; a tenth of it without load is assumed",
     )
 
 
