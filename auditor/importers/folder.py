@@ -93,7 +93,8 @@ def check_import(folder: StudyFolder, study: ImportedStudy, told: Told) -> str:
     identity = str(uuid.uuid4())
     if folder.exists():
         old = folder.read_study()
-        if not folder.imported or old.study.get("source") != study.source or old.study["name"] != study.name:
+        imported = folder.imported or "importer" in old.config  # an import that was killed left no table
+        if not imported or old.study.get("source") != study.source or old.study["name"] != study.name:
             raise InputError(f"{folder.path}: holds another study; name a new folder with --out")
         identity = old.uuid
     elif folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
@@ -128,11 +129,16 @@ def write_import(folder: StudyFolder, study: ImportedStudy, told: Told, paramete
         versions={"nas-auditor": version("nas-auditor")},
         hardware={},
     )
-    if folder.exists():
-        folder.write_study(file)
-    else:
+    table = trials_bytes(study)
+    if not folder.exists():
         folder.create(file, journals=False)
-    write_atomically(folder.trials, trials_bytes(study))
+    try:
+        folder.write_study(file)
+        write_atomically(folder.trials, table)
+    except OSError as error:
+        raise InputError(
+            f"{folder.path}: can't be written ({error.strerror}); name another folder with --out"
+        ) from error
 
 
 def read_trials(folder: StudyFolder, file: StudyFile) -> ImportedStudy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_the_same_study_again_keeps_its_identity(tmp_path: Path) -> None:
     again = write(tmp_path / "study", replace(STUDY, trials=STUDY.trials[:1]))
     assert again.read_study().uuid == uuid
     assert len(read_trials(again, again.read_study()).trials) == 1
+
+
+def test_an_import_that_was_killed_is_made_again(tmp_path: Path) -> None:
+    folder = write(tmp_path / "study")
+    folder.trials.unlink()
+    assert write(tmp_path / "study").read_study().uuid == folder.read_study().uuid
+    assert folder.imported
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("auditor.importers.folder.write_atomically", full)
+    with pytest.raises(InputError, match=r"study: can't be written \(No space left on device\); name another folder"):
+        write(tmp_path / "study")
 
 
 def test_another_study_is_not_written_over(tmp_path: Path) -> None:
