@@ -92,7 +92,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
     process = auditor(
         "search",
         str(EXAMPLES / "digits.yaml"),
-        *("--set", "budget.trials=6", "--set", "training.max_epochs=3", "--set", "evaluation.seeds=2"),
+        *("--set", "budget.trials=8", "--set", "training.max_epochs=3", "--set", "evaluation.seeds=2"),
+        *("--set", "baselines=[default, logistic_regression, svc, {random: {share: 0.25}}]"),
+        *("--set", "evaluation.inference_s=3", "--set", "evaluation.pruned=1"),
         *("--set", "carbon.country=FRA", "--set", "cost.price_per_kwh=0.25", "--out", "first"),
         cwd=place,
         env=env,
@@ -124,6 +126,46 @@ def test_every_part_of_the_search_is_on_the_books(finished: Search) -> None:
         assert accounts[f"study/digits-cnn/{part}"] > 0, part
     trained = {name.split("/")[3] for name in accounts if "/trial/" in name and name.endswith("/train")}
     assert trained == {str(number) for number in range(6)}
+
+
+def test_random_search_is_beside_it(finished: Search) -> None:
+    statement = finished.statement
+    assert statement["expected_max_basis"] == {
+        "source": "the random arm",
+        "draws": 2,
+        "without_value": 0,
+        "start": statement["gain"]["baseline"]["value"],
+    }
+    first, second = statement["expected_max"]
+    assert first["tang"] <= second["tang"]
+    drawn_uj = sum(uj for name, uj in statement["energy"]["accounts"].items() if "/baseline/random-" in name)
+    assert second["energy_j"] == pytest.approx(drawn_uj / 1e6)
+    [arm] = [a for a in statement["gain"]["alternatives_tried"] if a["name"] == "random"]
+    assert arm["value"] == pytest.approx(second["tang"])
+    assert arm["test_value"] is not None
+
+
+def test_inference_is_metered_and_may_repay_the_search(finished: Search) -> None:
+    rows = finished.statement["inference"]
+    assert [row["subject"] for row in rows] == ["default", "winner"]
+    for row in rows:
+        assert row["energy_j"] > 0
+        assert row["blocks"] >= 3
+        assert row["ci95"][0] < row["energy_j"] < row["ci95"][1]
+        assert row["batch_size"] == 297
+        assert row["samples"] % row["batch_size"] == 0
+    even = finished.statement["break_even"]
+    assert even["inference"]["status"] in {"established", "not-established", "never"}
+    assert even["trainings"]["base_j"] > 0
+    assert even["reuse"] > 1
+
+
+def test_pruned_trials_are_trained_to_their_end(finished: Search) -> None:
+    pruned = finished.statement["trials"]["pruned"]
+    accounts = {
+        name.split("/")[3] for name in finished.statement["energy"]["accounts"] if "/evaluation/pruned-" in name
+    }
+    assert len(accounts) == min(1, pruned)
 
 
 def test_the_gain_is_judged(finished: Search) -> None:
