@@ -141,6 +141,7 @@ class Run:
         error: Why it failed; empty otherwise.
         carried_uj: Energy that earlier sessions of a training spent elsewhere, as its checkpoint says.
         carried_from: Study folders of those sessions.
+        scores: Of each test example, in the order of the data, where the module gives them.
         inference: Blocks of inference after the training of an evaluation.
         inference_error: Why there are none, or fewer; empty otherwise.
     """
@@ -160,6 +161,7 @@ class Run:
     error: str = ""
     carried_uj: int = 0
     carried_from: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
     inference: tuple[InferenceBlock, ...] = ()
     inference_error: str = ""
 

@@ -84,6 +84,7 @@ def runs_of(logs: Sequence[SearchLog], timeline: Timeline) -> tuple[Run, ...]:
                         error=record.error,
                         carried_uj=record.carried_uj,
                         carried_from=record.carried_from,
+                        scores=record.scores,
                         inference=tuple(
                             InferenceBlock(number=b.number, samples=b.samples, batch_size=b.batch_size)
                             for b in record.inference

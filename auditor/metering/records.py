@@ -296,6 +296,7 @@ class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=T
     error: str = ""
     carried_uj: int = 0
     carried_from: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
     inference: tuple[BlockRecord, ...] = ()
     inference_error: str = ""
 

@@ -130,6 +130,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
             NOT_AVAILABLE if ends is None else f"{signed(ends[0], digits)} to {signed(ends[1], digits)}",
             "" if ends is None else _reading(ends),
         ),
+        _sampling(statement, digits),
         Fact.of(
             statement,
             "gain.detectable",
@@ -166,6 +167,19 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "known only in hindsight",
         ),
     ]
+
+
+def _sampling(statement: Statement, digits: int) -> Fact:
+    """The gain with the noise of which examples are in the test set."""
+    ends = interval(statement, "gain.test_sampling.ci95")
+    examples = figure(statement, "gain.test_sampling.examples")
+    return Fact.of(
+        statement,
+        "gain.test_sampling",
+        "The same by choice of test examples",
+        NOT_AVAILABLE if ends is None else f"{signed(ends[0], digits)} to {signed(ends[1], digits)}",
+        "" if ends is None or examples is None else f"95 %, {int(examples):,} examples; {_reading(ends)}",
+    )
 
 
 def _reading(ends: tuple[float, float]) -> str:

@@ -34,6 +34,10 @@ METHODS = {
         "Welch's interval over seeds (Bouthillier et al. 2021). It holds the noise of training, not that of the "
         "choice of the test set."
     ),
+    "gain.test_sampling": (
+        "Winner against default on the same test examples, each scored by its mean over seeds: paired bootstrap (BCa) "
+        "over examples. It holds the noise of which examples are in the test set, apart from that of training."
+    ),
     "gain.detectable": (
         "The gain that this many seeds would show in 80 of 100 such studies, from the spread over seeds."
     ),

@@ -327,6 +327,7 @@ class Coordinator:
                 flops=result.flops,
                 uncounted_ops=result.uncounted_ops,
                 error=result.error,
+                scores=result.scores if job.kind == "evaluation" else (),
                 inference=tuple(
                     BlockRecord(number=b.number, samples=b.samples, batch_size=b.batch_size) for b in result.inference
                 ),

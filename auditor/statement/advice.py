@@ -34,6 +34,7 @@ class Advice:
         retrainings: Energy of retrainings of winner and default.
         inference: Energy of an inference.
         pruned: What pruned trials would have given.
+        examples: Scores of single test examples.
         sample: What figures of a side are called, one by one.
     """
 
@@ -57,6 +58,7 @@ class Advice:
     retrainings: str
     inference: str
     pruned: str
+    examples: str
     sample: str
 
 
@@ -81,6 +83,7 @@ _HERE = Advice(
     retrainings="winner and default need retrainings on fresh seeds with energy on the books (evaluation.seeds)",
     inference="no inference of winner or default is on the books (evaluation.seeds and evaluation.inference_s)",
     pruned="no pruned trial was trained to its end to see what it would have given (evaluation.pruned: 5)",
+    examples="test_step of the module returns no {'score': …} of each example, or they are fewer than 20 or too many",
     sample="seed",
 )
 _ELSEWHERE = Advice(
@@ -104,6 +107,7 @@ _ELSEWHERE = Advice(
     retrainings="energy of single trainings of winner and default is not known",
     inference="nothing says what an inference of winner or default uses",
     pruned="no pruned trial was trained to its end to see what it would have given",
+    examples="scores of single test examples are not known",
     sample="training",
 )
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from auditor.analysis.bootstrap import paired_example_difference
 from auditor.analysis.detectable import detectable_in_sd, pooled_sd
 from auditor.analysis.optimism import approximate_optimism, selection_optimism, validation_test_shift
 from auditor.analysis.superiority import probability_of_superiority
@@ -49,6 +52,8 @@ class Gain:
         default_value: The default on the validation set.
         default_tests: The default's test values on fresh seeds, ``(n,)``; of an imported study as the user gives it.
         winner_tests: The winner's test values on fresh seeds, ``(m,)``; of an imported study those of its one training.
+        sampling: Improvement on test with the noise of which examples are in it; ``None`` without scores of examples.
+        examples: How many examples that is of.
         fresh: The winner's validation values on fresh seeds, ``(k,)``.
         alternatives: Every other baseline, in the order of running.
         interval: Improvement on test with its 95 % interval.
@@ -75,6 +80,8 @@ class Gain:
     optimism: float | None
     optimism_basis: str | None
     shift: float | None
+    sampling: MeanDifference | None
+    examples: int
 
     @property
     def seeds(self) -> int:
@@ -144,6 +151,7 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
     smallest = detectable_in_sd(min(len(winner_tests), len(default_tests)))
     fresh = _finite(run.value for run in winner_runs)
     enough = min(len(winner_tests), len(default_tests)) >= 2
+    sampling, examples = _sampling(winner_runs, _evaluations(record, "default"), sign)
     optimism, basis = _optimism(best, fresh, ranked, maximize)
     return Gain(
         maximize=maximize,
@@ -160,7 +168,19 @@ def gain_of(record: StudyRecord, usage: Usage) -> Gain:
         optimism=optimism,
         optimism_basis=basis,
         shift=validation_test_shift(_tested(ranked, best), maximize=maximize),
+        sampling=sampling,
+        examples=examples,
     )
+
+
+def _sampling(winner: Sequence[Run], default: Sequence[Run], sign: float) -> tuple[MeanDifference | None, int]:
+    """Mean over seeds of each example's score, winner against default on the same examples."""
+    sides = [[run.scores for run in runs if run.scores] for runs in (winner, default)]
+    sizes = {len(scores) for side in sides for scores in side}
+    if not all(sides) or len(sizes) != 1:
+        return None, 0
+    first, second = (sign * np.mean(np.array(side), axis=0) for side in sides)
+    return paired_example_difference(first.tolist(), second.tolist()), sizes.pop()
 
 
 def _optimism(
@@ -216,6 +236,13 @@ def gain_section(record: StudyRecord, gain: Gain) -> dict[str, Any]:
         "delta": gain.delta,
         "delta_test": gain.delta_test,
         "ci95": None if gain.interval is None else [gain.interval.low, gain.interval.high],
+        "test_sampling": None
+        if gain.sampling is None
+        else {
+            "difference": gain.sampling.difference,
+            "ci95": [gain.sampling.low, gain.sampling.high],
+            "examples": gain.examples,
+        },
         "seeds": gain.seeds,
         "p_better": gain.p_better,
         "detectable": gain.detectable,

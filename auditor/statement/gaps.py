@@ -128,6 +128,8 @@ def _seeds(gain: Gain, advice: Advice) -> list[Finding]:
                 "trials near the top; fresh seeds of the winner would show it.",
             )
         )
+    if gain.sampling is None:
+        found.append(info("no-example-scores", f"gain.test_sampling is null: {advice.examples}."))
     if gain.shift is None:
         found.append(
             info(

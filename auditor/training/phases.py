@@ -351,6 +351,7 @@ class TrialCallback(PhaseCallback):
 
     Attributes:
         pruned: Whether the training was stopped.
+        scores: Of each test example, in the order of the loader, where ``test_step`` returns ``{"score": (n,)}``.
     """
 
     def __init__(
@@ -361,6 +362,7 @@ class TrialCallback(PhaseCallback):
         self._metric = metric
         self._report = report
         self.pruned = False
+        self.scores: list[float] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report the metric of this epoch."""
@@ -373,3 +375,18 @@ class TrialCallback(PhaseCallback):
             self.pruned = True
             trainer.should_stop = True
         super().on_validation_end(trainer, pl_module)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the scores of the examples."""
+        super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+        score: Any = outputs.get("score") if isinstance(outputs, Mapping) else None
+        if score is not None and getattr(score, "ndim", 0) == 1 and hasattr(score, "detach"):
+            self.scores += score.detach().float().cpu().tolist()

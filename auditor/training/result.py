@@ -18,6 +18,7 @@ class TrainingResult:
         flops: Operations counted; ``None`` where the model can't be counted.
         uncounted_ops: Operators that have no known count.
         error: Why it failed, in one line.
+        scores: Of each test example, where the module's ``test_step`` gives them.
         inference: Blocks of inference that followed.
         inference_error: Why there are none where they were asked for; empty otherwise.
     """
@@ -28,5 +29,6 @@ class TrainingResult:
     flops: int | None = None
     uncounted_ops: tuple[str, ...] = ()
     error: str = ""
+    scores: tuple[float, ...] = ()
     inference: tuple[InferenceBlock, ...] = ()
     inference_error: str = ""

@@ -20,6 +20,9 @@ from auditor.ports import SearchSpace
 from auditor.training.phases import TrialCallback, metric_value
 from auditor.training.result import TrainingResult
 
+MOST_SCORES = 100_000
+"""Test examples beyond which scores are not kept: the noise of so many is nothing beside that of the seeds."""
+
 
 def quiet_lightning() -> None:
     """Silence Lightning's notes about hardware and data loaders, of which a search would repeat hundreds."""
@@ -135,4 +138,5 @@ def _result(
         flops=audit.flops,
         uncounted_ops=audit.uncounted_ops,
         error=error,
+        scores=tuple(audit.scores) if len(audit.scores) <= MOST_SCORES else (),
     )

@@ -184,6 +184,7 @@ def full_statement() -> dict[str, Any]:
             "delta": 0.018,
             "delta_test": 0.004,
             "ci95": [-0.010, 0.018],
+            "test_sampling": {"difference": 0.004, "ci95": [-0.011, 0.02], "examples": 297},
             "seeds": 5,
             "p_better": 0.68,
             "detectable": 0.021,

@@ -139,3 +139,45 @@ def test_values_that_are_not_finite_are_never_ranked():
     statement = build(trials=trials)
     assert statement["gain"]["best"]["trial"] == 3
     assert "2 complete trials can't be ranked" in message(statement, "non-finite-value")
+
+
+def statement_of(record):
+    return build_statement(record, Parameters(), version="1")
+
+
+class TestSampling:
+    """The noise of which examples are in the test set."""
+
+    def scored(self, winner, default, record=None):
+        def with_scores(run):
+            side = {"winner": winner, "default": default}.get(run.name) if run.kind == "evaluation" else None
+            return replace(run, scores=() if side is None else side[run.seed % 100])
+
+        record = record or records.record()
+        return replace(record, runs=tuple(map(with_scores, record.runs)))
+
+    def test_pairs_the_same_examples_over_the_mean_of_seeds(self):
+        winner = [tuple(float((n + seed) % 10 != 0) for n in range(100)) for seed in range(5)]
+        default = [tuple(float((n + seed) % 5 != 0) for n in range(100)) for seed in range(5)]
+        found = statement_of(self.scored(winner, default))["gain"]["test_sampling"]
+        assert found["difference"] == pytest.approx(0.9 - 0.8)
+        assert found["examples"] == 100
+        assert found["ci95"][0] < 0.1 < found["ci95"][1]
+
+    def test_lower_is_better_where_it_is(self):
+        high = [tuple(0.5 + n / 1000 for n in range(30))] * 5
+        low = [tuple(0.4 + n / 900 for n in range(30))] * 5
+        record = self.scored(low, high, records.minimised())
+        assert statement_of(record)["gain"]["test_sampling"]["difference"] > 0
+
+    def test_fewer_than_20_examples_say_nothing(self):
+        few = [(1.0,) * 19] * 5
+        assert statement_of(self.scored(few, few))["gain"]["test_sampling"] is None
+
+    def test_examples_that_do_not_match_are_not_compared(self):
+        assert statement_of(self.scored([(1.0,) * 30] * 5, [(1.0,) * 31] * 5))["gain"]["test_sampling"] is None
+
+    def test_without_scores_it_is_null(self):
+        statement = statement_of(records.record())
+        assert statement["gain"]["test_sampling"] is None
+        assert any(f["code"] == "no-example-scores" for f in statement["findings"])

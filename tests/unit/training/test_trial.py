@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from auditor.domain.study import TrialState
+from auditor.domain.study import InferenceBlock, TrialState
 from auditor.metering.activity import Activity
 from auditor.training.result import TrainingResult
 from auditor.training.trial import run_training, warm_up
@@ -172,3 +172,41 @@ def test_warming_up_does_not_fail() -> None:
 
     warm_up(space(module_class=broken))
     warm_up(space())
+
+
+class Scoring(Net):
+    """Gives scores of its test examples."""
+
+    def test_step(self, batch: Any, batch_idx: int) -> Any:
+        super().test_step(batch, batch_idx)
+        return {"score": torch.ones(len(batch[0]))}
+
+
+def test_scores_of_test_examples_are_kept(run: Run) -> None:
+    scoring = space(module_class=Scoring)
+    result = run({}, space=scoring, test=True)
+    assert result.state is TrialState.COMPLETE, result.error
+    assert set(result.scores) == {1.0}
+    assert run({}, space=scoring).scores == ()
+    assert run({}, test=True).scores == ()
+
+
+def test_inference_follows_the_training(run: Run) -> None:
+    block = InferenceBlock(number=0, samples=10, batch_size=5)
+    seen: list[Any] = []
+
+    def infer(module: Any, loader: Any) -> tuple[InferenceBlock, ...]:
+        seen.append((type(module), next(iter(loader)) is not None))
+        return (block,)
+
+    assert run({}, test=True, infer=infer).inference == (block,)
+    assert seen == [(Net, True)]
+
+
+def test_inference_that_fails_fails_nothing_else(run: Run) -> None:
+    def infer(module: Any, loader: Any) -> tuple[InferenceBlock, ...]:
+        raise TypeError("no\nforward")
+
+    result = run({}, test=True, infer=infer)
+    assert (result.state, result.test_value) == (TrialState.COMPLETE, 0.25)
+    assert (result.inference, result.inference_error) == ((), "TypeError: no forward")
