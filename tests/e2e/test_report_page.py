@@ -34,7 +34,7 @@ window.addEventListener("load", function () { setTimeout(function () {
 }, 500); });
 </script>"""
 _FRAME = """<!doctype html><body style="margin:0"><pre id="out"></pre>
-<iframe sandbox="allow-scripts" src="page.html" style="border:0;width:{width}px;height:9000px"></iframe>
+<iframe sandbox="allow-scripts" src="page.html" style="border:0;width:{width}px;height:20000px"></iframe>
 <script>window.addEventListener("message", function (event) {{
   document.getElementById("out").textContent = event.data;
 }});</script>"""
@@ -81,7 +81,7 @@ def test_plots_are_drawn_and_nothing_scrolls_sideways(tmp_path: Path, width: int
     seen = look(tmp_path, full_statement(), width)
     assert seen["width"] == width
     assert seen["scroll"] <= width
-    assert len(seen["drawn"]) == 5
+    assert len(seen["drawn"]) == 10
     assert all(excess is not None and excess <= 0 for _, excess in seen["drawn"]), seen["drawn"]
 
 
