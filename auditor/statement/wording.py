@@ -8,6 +8,7 @@ from auditor.statement.values import counted, energy, number, percent, signed
 from auditor.statement.verdict import LEAST_TRIALS, Evidence, VerdictGrade, missing
 
 LONG_TAIL = 0.5
+_CENT = 0.01
 _OPENING = {
     VerdictGrade.PAID: "Paid",
     VerdictGrade.NOT_PAID: "Not worth it",
@@ -179,7 +180,8 @@ def _spent(evidence: Evidence) -> str:
     """Device time, money and energy of the search, each where it is known: money is what people pay first."""
     amounts = [_device_time(evidence)]
     if evidence.cost is not None and not evidence.too_costly:
-        amounts.append(f"{number(evidence.cost)} {evidence.parameters.currency}")
+        small = 0.0 < evidence.cost < _CENT
+        amounts.append(f"{'under 0.01' if small else number(evidence.cost)} {evidence.parameters.currency}")
     if evidence.search_j is not None:
         amounts.append(f"{energy(evidence.search_j)}{_spread(evidence)}")
     known = " = ".join(amount for amount in amounts if amount)

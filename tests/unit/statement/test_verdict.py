@@ -318,6 +318,11 @@ def test_what_was_paid_comes_before_energy():
     assert "The search used 2 GPU-hours = 5 EUR = 400 J (399 J to 401 J), 8 times training the default once." in text
 
 
+def test_less_than_a_cent_is_said_so():
+    text = build_statement(records.record(), Parameters(price_per_kwh=0.25), version="1")["verdict"]["sentence"]
+    assert "The search used under 0.01 EUR = 400 J" in text
+
+
 def test_what_was_modelled_is_called_so():
     total = sum(records.ACCOUNTS.values())
     for provenance, share, said in (
