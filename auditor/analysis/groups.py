@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from auditor.analysis.mean import mean_interval
 from auditor.analysis.welch import mean_difference
 
 Floats = NDArray[np.float64]
@@ -77,6 +78,25 @@ class GroupCourse:
     low: tuple[float, ...] | None
     high: tuple[float, ...] | None
     runs: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanCourse:
+    """Mean best so far of one group of runs along the axis: ``(k,)`` of each.
+
+    The interval holds for each place by itself, not for the whole course at once.
+
+    Attributes:
+        x: Places, evenly spaced.
+        mean: Mean over runs.
+        low: Lower ends of Student's interval over runs; ``None`` with fewer than 2 runs.
+        high: Upper ends, likewise.
+    """
+
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...] | None
+    high: tuple[float, ...] | None
 
 
 def end_of(course: Course) -> float | None:
@@ -161,6 +181,35 @@ def compare_courses(
         return None
     start, end = max((float(run.energy[0]) for run in runs), default=0.0), common_end(runs)
     return _compare(first, second, np.linspace(start, end, points), maximize, level) if start <= end else None
+
+
+def mean_course(runs: Sequence[Course], *, points: int = 100, level: float = 0.95) -> MeanCourse | None:
+    """Mean best so far of a group, from where all its runs have a value to where the first of them ends.
+
+    Args:
+        runs: ``(m,)`` runs that differ by the seed of the search only.
+        points: Places, at least 1.
+        level: Confidence level at each place, between 0 and 1.
+
+    Returns:
+        ``None`` without runs, or where one run ends before another has a value.
+    """
+    if not runs or not all(len(run.energy) for run in runs):
+        return None
+    start, end = max(float(run.energy[0]) for run in runs), common_end(runs)
+    if start > end:
+        return None
+    x = np.linspace(start, end, points)
+    values = np.array([_along(run, x) for run in runs])
+    means = [mean for at in values.T if (mean := mean_interval(at, level=level)) is not None]
+    low = tuple(mean.low for mean in means if mean.low is not None)
+    high = tuple(mean.high for mean in means if mean.high is not None)
+    return MeanCourse(
+        x=tuple(x.tolist()),
+        mean=tuple(mean.mean for mean in means),
+        low=low or None,
+        high=high or None,
+    )
 
 
 def relative_improvement(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from auditor.analysis.welch import sample_variance
 
@@ -33,7 +33,7 @@ class Mean:
         return (self.high - self.low) / 2.0 / abs(self.mean)
 
 
-def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Mean | None:
+def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Mean | None:
     """Mean of ``(n,)`` independent measurements with a two-sided interval.
 
     Args:

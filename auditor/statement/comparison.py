@@ -4,177 +4,86 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from auditor.analysis.groups import Course, GroupDifference, common_end, compare_at, compare_courses
-from auditor.analysis.incumbents import incumbents
+from auditor.analysis.groups import Course, GroupDifference, common_end, compare_at, mean_course
 from auditor.analysis.mean import mean_interval
-from auditor.domain.quantities import uj_to_j
-from auditor.domain.study import Finding, StudyRecord, Trial
-from auditor.statement.course import axis_of, ranked_trials
-from auditor.statement.draws import full_fidelity, value_at_full_fidelity
-from auditor.statement.gain import gain_of
+from auditor.domain.study import Finding
+from auditor.statement.compared import Run, Subject, differences, measured, run_of
+from auditor.statement.contest import EQUAL_ENERGY, PLACES, TEST, THE_END, verdict
 from auditor.statement.objections import findings_section, info, warning
-from auditor.statement.usage import usage_of
-from auditor.statement.values import counted, energy, number, signed
+from auditor.statement.values import counted
 
 SCHEMA = "auditor.comparison/1"
 LEAST_RUNS = 2
 METHOD_RUNS = 5
 """Runs a side from which a claim about a method, and not about some runs, is sensible."""
 
-PLACES = ("equal energy", "equal trials", "the end", "test")
+__all__ = ["SCHEMA", "Subject", "compare_statement"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A study to compare.
-
-    Attributes:
-        label: What people know it by, for example its folder.
-        record: The study.
-        protocol: What must be the same for two studies to be comparable, beside space, metric and direction: how
-            models are trained, for example. The sampler and its seed are none of it.
-        seed: Seed of the search; ``None`` where it is not known.
-    """
-
-    label: str
-    record: StudyRecord
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """A study as it is compared: best so far against energy and against trials."""
-
-    subject: Subject
-    by_energy: Course | None
-    by_trials: Course
-    best: float | None
-    test: float | None
-    energy_j: float | None
+_Groups = Mapping[str, Sequence[Run]]
 
 
 def compare_statement(groups: Mapping[str, Sequence[Subject]], *, version: str) -> dict[str, Any]:
     """Compare groups of searches; each with each, in the order given.
 
-    Where spaces, metrics or protocols differ all figures are given, but no verdict: what differs is said.
+    Where spaces, metrics or protocols differ all figures are given, but no verdict: what differs is said. The order of
+    runs within a group changes nothing.
 
     Args:
-        groups: Runs of each group by its name: the same method under other search seeds.
+        groups: At least one group with at least one run: the same method under other search seeds, by its name.
         version: Version of the auditor, written into the comparison.
 
     Returns:
-        A mapping that ``json.dumps(..., allow_nan=False)`` can write.
+        A mapping that ``json.dumps(..., allow_nan=False)`` can write; ``comparison.schema.json`` describes it.
     """
-    every = [subject for group in groups.values() for subject in group]
-    maximize = every[0].record.direction != "minimize" if every else True
-    differences = _differences(every)
-    runs = {name: [_run(subject, maximize) for subject in group] for name, group in groups.items()}
+    ordered = {name: sorted(group, key=_rank) for name, group in groups.items()}
+    every = [subject for group in ordered.values() for subject in group]
+    first = every[0].record
+    maximize = first.direction != "minimize"
+    unlike = differences(every)
+    measures = list(dict.fromkeys(filter(None, (measured(subject.record) for subject in every))))
+    runs = {name: [run_of(subject, maximize=maximize) for subject in group] for name, group in ordered.items()}
     comparisons = [
-        _comparison(first, second, place, runs, maximize, refused=bool(differences))
-        for first, second in combinations(groups, 2)
+        _comparison(a, b, place, runs, maximize, refused=bool(unlike) or (place == EQUAL_ENERGY and len(measures) > 1))
+        for a, b in combinations(runs, 2)
         for place in PLACES
     ]
+    sections = [_group(name, group) for name, group in runs.items()]
     findings = [
-        *(warning("not-comparable", f"No verdict: {difference}.") for difference in differences),
+        *(warning("not-comparable", f"No verdict: {difference}.") for difference in unlike),
+        *_on_measures(measures, runs),
         *_on_runs(runs),
-        *_on_seeds(groups),
+        *_on_seeds(ordered),
+        *_on_comparisons(comparisons),
+        *_on_studies(every),
     ]
     return {
         "schema": SCHEMA,
         "generated": {"auditor": version},
-        "metric": every[0].record.metric or None if every else None,
+        "metric": first.metric or None,
+        "test_metric": first.test_metric,
         "direction": "maximize" if maximize else "minimize",
-        "comparable": not differences,
-        "verdict": _verdict(comparisons, differences, groups),
-        "groups": [_group(name, group, maximize) for name, group in runs.items()],
+        "comparable": not unlike,
+        "verdict": verdict(comparisons, unlike, sections),
+        "groups": sections,
         "comparisons": comparisons,
-        "courses": _courses(runs, maximize),
+        "courses": [_course(name, group) for name, group in runs.items()],
         "findings": findings_section(findings),
     }
 
 
-def _run(subject: Subject, maximize: bool) -> _Run:
-    record = subject.record
-    usage = usage_of(record)
-    full = full_fidelity(record.trials)
-    ranked = tuple(t for t in ranked_trials(record) if value_at_full_fidelity(t, full) is not None)
-    values = [trial.value or 0.0 for trial in ranked]
-    axis = axis_of(record, usage, ranked)
-    by_energy = None
-    if axis is not None and ranked:
-        path = incumbents(values, axis.at_completion, maximize=maximize)
-        by_energy = Course(energy=[s.energy for s in path], value=[s.value for s in path], end=axis.end)
-    places = _places(record)
-    path = incumbents(values, [places[trial.number] for trial in ranked], maximize=maximize)
-    gain = gain_of(record, usage)
-    return _Run(
-        subject=subject,
-        by_energy=by_energy,
-        by_trials=Course(energy=[s.energy for s in path], value=[s.value for s in path], end=float(len(record.trials))),
-        best=max(values, key=lambda v: v if maximize else -v, default=None),
-        test=gain.winner_test,
-        energy_j=None if axis is None else uj_to_j(usage.search_uj),
-    )
+def _rank(subject: Subject) -> tuple[float, str]:
+    return (math.inf if subject.seed is None else subject.seed, subject.label)
 
 
-def _places(record: StudyRecord) -> dict[int, float]:
-    """How many trials had ended with each one, by its number."""
-    known = all(trial.end_ns is not None for trial in record.trials)
-
-    def key(trial: Trial) -> tuple[int, int]:
-        return (trial.end_ns or 0 if known else 0, trial.number)
-
-    return {trial.number: float(place) for place, trial in enumerate(sorted(record.trials, key=key), start=1)}
-
-
-def _differences(subjects: Sequence[Subject]) -> list[str]:
-    """What differs between studies that must be the same to be compared."""
-    found = []
-    about = {
-        "search spaces": [s.record.space or None for s in subjects],
-        "metrics": [s.record.metric or None for s in subjects],
-        "directions": [s.record.direction or None for s in subjects],
-        "parameters searched": [_searched(s.record) for s in subjects],
-        **{
-            f"settings of {key}": [_text(s.protocol.get(key)) for s in subjects]
-            for key in sorted({key for subject in subjects for key in subject.protocol})
-        },
-    }
-    for what, values in about.items():
-        distinct = list(dict.fromkeys(values))
-        if len(distinct) > 1:
-            shown = " and ".join("none" if value is None else f"'{value}'" for value in distinct[:2])
-            found.append(f"the {what} differ ({shown})")
-    return found
-
-
-def _searched(record: StudyRecord) -> str | None:
-    """Names of the parameters that most trials have; conditional ones come and go."""
-    names: dict[str, int] = {}
-    for trial in record.trials:
-        for name in trial.params:
-            names[name] = names.get(name, 0) + 1
-    always = sorted(name for name, count in names.items() if count == len(record.trials))
-    return ", ".join(always) or None
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _comparison(
-    first: str, second: str, place: str, runs: Mapping[str, Sequence[_Run]], maximize: bool, *, refused: bool
-) -> dict[str, Any]:
+def _comparison(first: str, second: str, place: str, runs: _Groups, maximize: bool, *, refused: bool) -> dict[str, Any]:
     found = _difference(runs[first], runs[second], place, maximize)
     shown = None if found is None or found.low is None or found.high is None else (found.low, found.high)
-    winner = None
-    if shown is not None and not refused:
-        winner = first if shown[0] > 0.0 else second if shown[1] < 0.0 else None
+    better = None
+    if shown is not None and shown[0] < shown[1] and not refused:
+        better = first if shown[0] > 0.0 else second if shown[1] < 0.0 else None
     return {
         "first": first,
         "second": second,
@@ -185,47 +94,39 @@ def _comparison(
         "difference": None if found is None else found.difference,
         "ci95": None if shown is None else list(shown),
         "runs": [len(runs[first]), len(runs[second])],
-        "better": winner,
+        "better": better,
     }
 
 
-def _difference(first: Sequence[_Run], second: Sequence[_Run], place: str, maximize: bool) -> GroupDifference | None:
-    if place == "test":
-        tested = [[_constant(run.test) for run in group if run.test is not None] for group in (first, second)]
-        if len(tested[0]) < len(first) or len(tested[1]) < len(second):
-            return None
-        return compare_at(tested[0], tested[1], math.inf, maximize=maximize)
-    if place == "equal energy":
-        a = [run.by_energy for run in first if run.by_energy is not None]
-        b = [run.by_energy for run in second if run.by_energy is not None]
-        if len(a) < len(first) or len(b) < len(second):
-            return None
-    else:
-        a, b = [run.by_trials for run in first], [run.by_trials for run in second]
-    x = math.inf if place == "the end" else common_end([*a, *b])
-    return compare_at(a, b, x, maximize=maximize)
+def _difference(first: Sequence[Run], second: Sequence[Run], place: str, maximize: bool) -> GroupDifference | None:
+    sides = [[_side(run, place) for run in group] for group in (first, second)]
+    known = [[course for course in side if course is not None] for side in sides]
+    if any(len(some) < len(side) for some, side in zip(known, sides, strict=True)):
+        return None
+    x = math.inf if place in (THE_END, TEST) else common_end([*known[0], *known[1]])
+    return compare_at(known[0], known[1], x, maximize=maximize)
 
 
-def _constant(value: float) -> Course:
-    return Course(energy=[0.0], value=[value])
+def _side(run: Run, place: str) -> Course | None:
+    """What of a run is compared at a place; ``None`` where it has nothing there."""
+    if place == TEST:
+        return None if run.test is None else Course(energy=[0.0], value=[run.test])
+    return run.by_energy if place == EQUAL_ENERGY else run.by_trials
 
 
-def _group(name: str, runs: Sequence[_Run], maximize: bool) -> dict[str, Any]:
-    best = [run.best for run in runs if run.best is not None]
-    tests = [run.test for run in runs if run.test is not None]
-    energies = [run.energy_j for run in runs if run.energy_j is not None]
+def _group(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "name": name,
         "samplers": sorted({run.subject.record.sampler for run in runs if run.subject.record.sampler}),
-        "best": _mean(best, len(runs)),
-        "test": _mean(tests, len(runs)),
-        "energy_j": _mean(energies, len(runs)),
+        "best": _mean([run.best for run in runs]),
+        "test": _mean([run.test for run in runs]),
+        "energy_j": _mean([run.energy_j for run in runs]),
         "runs": [
             {
                 "label": run.subject.label,
                 "study": run.subject.record.name,
                 "seed": run.subject.seed,
-                "trials": len(run.subject.record.trials),
+                "trials": run.ended,
                 "best": run.best,
                 "test": run.test,
                 "energy_j": run.energy_j,
@@ -235,51 +136,68 @@ def _group(name: str, runs: Sequence[_Run], maximize: bool) -> dict[str, Any]:
     }
 
 
-def _mean(values: Sequence[float], runs: int) -> dict[str, Any] | None:
+def _mean(values: Sequence[float | None]) -> dict[str, Any] | None:
     """Mean over runs with Student's interval; ``None`` unless every run has a figure."""
-    found = mean_interval(values)
-    if found is None or len(values) < runs:
+    known = [value for value in values if value is not None]
+    found = mean_interval(known)
+    if found is None or len(known) < len(values):
         return None
     return {"mean": found.mean, "ci95": None if found.low is None or found.high is None else [found.low, found.high]}
 
 
-def _courses(runs: Mapping[str, Sequence[_Run]], maximize: bool) -> list[dict[str, Any]]:
-    """Means of the first two groups along energy, for a plot; empty where there are none."""
-    names = list(runs)[:2]
-    if len(names) < 2:
+def _course(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """Mean best so far along energy with its interval; empty where not every run has a course."""
+    known = [run.by_energy for run in runs if run.by_energy is not None]
+    course = mean_course(known) if len(known) == len(runs) else None
+    if course is None:
+        return {"name": name, "energy_j": [], "mean": [], "low": None, "high": None}
+    return {
+        "name": name,
+        "energy_j": list(course.x),
+        "mean": list(course.mean),
+        "low": None if course.low is None else list(course.low),
+        "high": None if course.high is None else list(course.high),
+    }
+
+
+def _on_measures(measures: Sequence[str], runs: _Groups) -> list[Finding]:
+    if len(measures) < 2 or len(runs) < 2:
         return []
-    a, b = ([run.by_energy for run in runs[name] if run.by_energy is not None] for name in names)
-    course = compare_courses(a, b, maximize=maximize) if len(a) == len(runs[names[0]]) else None
-    if course is None or len(b) < len(runs[names[1]]):
-        return []
+    shown = "; or ".join(measures[:2])
     return [
-        {"name": names[0], "energy_j": list(course.x), "mean": list(course.first_mean)},
-        {"name": names[1], "energy_j": list(course.x), "mean": list(course.second_mean)},
+        warning("measured-differently", f"No verdict at equal energy: energy is not known in the same way ({shown}).")
     ]
 
 
-def _on_runs(runs: Mapping[str, Sequence[_Run]]) -> list[Finding]:
+def _on_runs(runs: _Groups) -> list[Finding]:
     found = []
-    for name, group in runs.items():
-        if len(group) < LEAST_RUNS:
-            found.append(
-                warning("one-run", f"Group {name} has {counted(len(group), 'run')}: without 2 there is no interval.")
+    if alone := [name for name, group in runs.items() if len(group) < LEAST_RUNS]:
+        found.append(warning("one-run", f"One run only in {_listed(alone)}: without 2 there is no interval."))
+    if few := [f"{name} ({len(group)})" for name, group in runs.items() if LEAST_RUNS <= len(group) < METHOD_RUNS]:
+        found.append(
+            info(
+                "few-runs",
+                f"Few runs in {_listed(few)}: a claim about a method takes at least {METHOD_RUNS} search seeds.",
             )
-        elif len(group) < METHOD_RUNS:
-            found.append(
-                info(
-                    "few-runs",
-                    f"Group {name} has {len(group)} runs: a claim about the method takes at least {METHOD_RUNS} search "
-                    "seeds.",
-                )
-            )
-        if lacking := [run.subject.label for run in group if run.by_energy is None]:
-            found.append(
-                info("no-course", f"No comparison at equal energy: {', '.join(lacking[:3])} has no energy or no value.")
-            )
-        if lacking := [run.subject.label for run in group if run.test is None]:
-            found.append(info("no-test", f"No comparison on test: {', '.join(lacking[:3])} has no test figure."))
+        )
+    every = [run for group in runs.values() for run in group]
+    for code, message, lacking in (
+        ("no-value", "no trial completed at full fidelity with a value", [run for run in every if run.best is None]),
+        (
+            "no-course",
+            "no energy or no value is known, so it is not compared at equal energy",
+            [run for run in every if run.by_energy is None],
+        ),
+        ("no-test", "there is no test figure, so it is not compared on test", [r for r in every if r.test is None]),
+    ):
+        if lacking:
+            which = "Every run" if len(lacking) == len(every) else _listed([run.subject.label for run in lacking])
+            found.append(info(code, f"{which}: {message}."))
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _on_seeds(groups: Mapping[str, Sequence[Subject]]) -> list[Finding]:
@@ -294,47 +212,30 @@ def _on_seeds(groups: Mapping[str, Sequence[Subject]]) -> list[Finding]:
     return found
 
 
-def _verdict(
-    comparisons: Sequence[Mapping[str, Any]], differences: Sequence[str], groups: Mapping[str, Sequence[Subject]]
-) -> dict[str, Any]:
-    if differences:
-        return {
-            "grade": "refused",
-            "sentence": f"No verdict: {'; '.join(differences)}. Studies compare only on the same space and protocol.",
-        }
-    if len(groups) < 2:
-        return {"grade": "one group", "sentence": "One group: there is nothing to compare it with."}
-    shown = [_sentence(each) for each in comparisons]
-    decided = any(each["better"] is not None for each in comparisons)
-    text = " ".join(part for part in shown if part)
-    return {
-        "grade": "shown" if decided else "not shown",
-        "sentence": text or "Nothing can be compared: the runs have no values in common.",
-    }
-
-
-def _sentence(each: Mapping[str, Any]) -> str:
-    """One comparison in words; empty where there is none."""
-    if each["difference"] is None:
-        return ""
-    place = {
-        "equal energy": "" if each["x"] is None else f"At equal energy ({energy(each['x'])})",
-        "equal trials": "" if each["x"] is None else f"At equal trials ({number(each['x'])})",
-        "the end": "At the end, whatever each used",
-        "test": "On test",
-    }[each["at"]]
-    if each["ci95"] is None:
-        return (
-            f"{place}, {each['first']} is {signed(each['difference'], uncertainty=0.0)} over {each['second']}; one run "
-            "on a side can't tell that from chance."
+def _on_comparisons(comparisons: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    found = []
+    if still := [each for each in comparisons if each["ci95"] is not None and each["ci95"][0] == each["ci95"][1]]:
+        pairs = _listed([f"{each['first']} and {each['second']} at {each['at']}" for each in still])
+        found.append(
+            warning("no-variation", f"No verdict on {pairs}: no run differs from the others of its group there.")
         )
-    low, high = each["ci95"]
-    width = (high - low) / 2.0
-    ahead, behind, sign = each["first"], each["second"], 1.0
-    if each["better"] == each["second"]:
-        ahead, behind, sign, low, high = behind, ahead, -1.0, -high, -low
-    verb = "beats" if each["better"] is not None else "is not told apart from"
-    return (
-        f"{place}, {ahead} {verb} {behind}: {signed(sign * each['difference'], uncertainty=width)} "
-        f"(95 % {signed(low, uncertainty=width)} to {signed(high, uncertainty=width)})."
-    )
+    judged = sum(each["ci95"] is not None for each in comparisons)
+    if len(comparisons) > len(PLACES):
+        found.append(
+            info(
+                "many-comparisons",
+                f"{counted(judged, 'interval')} of 95 % each: about {0.05 * judged:.1f} of so many miss by chance.",
+            )
+        )
+    return found
+
+
+def _on_studies(subjects: Sequence[Subject]) -> list[Finding]:
+    found = []
+    if open_ := [s.label for s in subjects if not s.record.imported and not s.record.books.sealed]:
+        found.append(warning("not-ended", f"Not at its end yet, or cut off: {_listed(open_)}."))
+    if any(not subject.record.space for subject in subjects) and len(subjects) > 1:
+        found.append(
+            info("space-by-names", "Spaces without a name are taken for the same where their parameters' names agree.")
+        )
+    return found

@@ -1,4 +1,4 @@
-"""The JSON Schema of ``statement.json``, shipped with the package."""
+"""The JSON Schemas of ``statement.json`` and ``comparison.json``, shipped with the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Any
 
 
 def load_schema() -> dict[str, Any]:
-    """The schema (JSON Schema, draft 2020-12): every key with its meaning and unit."""
-    text = files("auditor.statement").joinpath("statement.schema.json").read_text(encoding="utf-8")
+    """The schema of a statement (JSON Schema, draft 2020-12): every key with its meaning and unit."""
+    return _read("statement.schema.json")
+
+
+def load_comparison_schema() -> dict[str, Any]:
+    """The schema of a comparison, likewise."""
+    return _read("comparison.schema.json")
+
+
+def _read(name: str) -> dict[str, Any]:
+    text = files("auditor.statement").joinpath(name).read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

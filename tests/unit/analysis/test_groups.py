@@ -10,8 +10,10 @@ from auditor.analysis.groups import (
     compare_at,
     compare_courses,
     end_of,
+    mean_course,
     relative_improvement,
 )
+from auditor.analysis.mean import mean_interval
 from auditor.analysis.welch import mean_difference
 
 COURSE = Course(energy=[10.0, 30.0], value=[0.8, 0.9], end=50.0)
@@ -136,3 +138,28 @@ def test_no_improvement_over_nothing():
     assert relative_improvement([], [0.5]) == (None, None)
     assert relative_improvement([0.5], [math.nan]) == (None, None)
     assert relative_improvement([0.5, math.nan], [0.25]) == pytest.approx((100.0, 100 / 3))
+
+
+RUNS = [COURSE, Course(energy=[5.0], value=[0.7], end=40.0)]
+
+
+class TestMeanCourse:
+    def test_it_goes_from_where_all_have_a_value_to_where_the_first_ends(self):
+        course = mean_course(RUNS, points=4)
+        assert course.x == (10.0, 20.0, 30.0, 40.0)
+        assert course.mean == pytest.approx((0.75, 0.75, 0.8, 0.8))
+
+    def test_its_interval_is_students_at_each_place(self):
+        course = mean_course(RUNS, points=4)
+        expected = mean_interval([0.9, 0.7])
+        assert (course.low[-1], course.high[-1]) == (expected.low, expected.high)
+
+    def test_one_run_has_no_interval(self):
+        course = mean_course([COURSE], points=3)
+        assert course.mean == (0.8, 0.9, 0.9)
+        assert course.low is course.high is None
+
+    def test_without_a_common_place_there_is_none(self):
+        assert mean_course([]) is None
+        assert mean_course([COURSE, Course(energy=[], value=[])]) is None
+        assert mean_course([COURSE, Course(energy=[60.0], value=[0.5])]) is None
