@@ -1,30 +1,20 @@
-"""A statement as one self-contained HTML page.
-
-The page loads nothing: style, plots and plotly.js stand in it, and its content security policy forbids any
-request. It works from a disk and in a frame whose sandbox allows scripts and nothing else.
-"""
+"""A statement as one self-contained HTML page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from auditor.reporting.comparison import places
 from auditor.reporting.costs import accounts
-from auditor.reporting.figures import count, energy, fixed, percent, signed
+from auditor.reporting.figures import energy, fixed, signed
 from auditor.reporting.lookup import Statement, figure, metered_j, records, text, why
-from auditor.reporting.marks import Plot
 from auditor.reporting.names import cleaned, shortened
+from auditor.reporting.page import render_page
 from auditor.reporting.plots import plots
 from auditor.reporting.view import build_view
 
 _MOST_ACCOUNTS = 400
-_IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,22 +40,11 @@ def render_html(statement: Statement) -> str:
     Raises:
         FileNotFoundError: the installed plotly ships no plotly.js.
     """
-    from jinja2 import Environment, StrictUndefined
-
     statement = cleaned(statement)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
-    )
-    environment.filters |= {"count_of": count, "energy": energy, "percent": percent}
-    template = environment.from_string(
-        files("auditor.reporting").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
-    )
-    drawn = plots(statement)
-    return template.render(
+    return render_page(
+        "report.html.j2",
+        plots(statement),
         view=build_view(statement),
-        plots=drawn,
-        figures=script_json([_for_script(plot) for plot in drawn.values()]),
-        plotly=_plotly_js() if drawn else "",
         improvements=_improvements(statement),
         no_improvements=_why_no_improvement(statement),
         accounts=_largest(accounts(statement)),
@@ -77,25 +56,6 @@ def render_html(statement: Statement) -> str:
         metric=shortened(text(statement, "study.metric"), 20) or "value",
         origin=_origin(statement),
     )
-
-
-def script_json(value: Any) -> str:
-    """JSON that can stand in a ``<script>`` element: nothing in it can end the element or begin a comment."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_IN_SCRIPT)
-
-
-def _for_script(plot: Plot) -> dict[str, Any]:
-    return {key: value for key, value in asdict(plot).items() if key != "text"}
-
-
-def _plotly_js() -> str:
-    """plotly.js as the installed plotly ships it, found without importing plotly."""
-    spec = find_spec("plotly")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        script = Path(folder, "package_data", "plotly.min.js")
-        if script.is_file():
-            return script.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    raise FileNotFoundError("plotly.min.js: expected in package_data of the installed plotly package")
 
 
 def _improvements(statement: Statement) -> list[Improvement]:

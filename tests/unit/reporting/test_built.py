@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from auditor.domain.parameters import Parameters
-from auditor.reporting import html, render_html, render_markdown, render_terminal
+from auditor.reporting import render_html, render_markdown, render_terminal
 from auditor.reporting.view import build_view
 from auditor.statement.build import build_statement
 from auditor.statement.schema import load_schema
@@ -38,7 +38,7 @@ def test_the_sample_is_a_proper_statement() -> None:
 
 
 def test_it_shows_without_a_none(built: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "_plotly_js", lambda: "")
+    monkeypatch.setattr("auditor.reporting.page._plotly_js", lambda: "")
     console = Console(file=io.StringIO(), width=80)
     console.print(render_terminal(built))
     assert isinstance(console.file, io.StringIO)

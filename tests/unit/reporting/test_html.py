@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from auditor.reporting import html, render_html
+from auditor.reporting import render_html
+from auditor.reporting.page import script_json
 from auditor.reporting.plots import plots
 from unit.reporting.sample import HOSTILE, full_statement, hostile_statement, sparse_statement
 
@@ -71,7 +72,7 @@ def page(source: str) -> Page:
 @pytest.fixture
 def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave plotly.js out, so that pages parse fast."""
-    monkeypatch.setattr(html, "_plotly_js", lambda: "var Plotly;")
+    monkeypatch.setattr("auditor.reporting.page._plotly_js", lambda: "var Plotly;")
 
 
 def test_it_is_one_small_file(source: str) -> None:
@@ -160,7 +161,7 @@ def test_names_are_shown_as_they_are() -> None:
 
 
 def test_json_cannot_end_its_script() -> None:
-    text = html.script_json({"a": "</script><!--&\u2028\u2029"})
+    text = script_json({"a": "</script><!--&\u2028\u2029"})
     assert not {"<", ">", "&", "\u2028", "\u2029"} & set(text)
     assert json.loads(text) == {"a": "</script><!--&\u2028\u2029"}
 
@@ -224,6 +225,6 @@ def test_plots_without_figures_are_left_out() -> None:
 
 
 def test_a_missing_plotly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "find_spec", lambda name: None)
+    monkeypatch.setattr("auditor.reporting.page.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"plotly\.min\.js"):
         render_html(full_statement())

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from auditor.reporting import html, render_html, render_markdown, render_terminal
+from auditor.reporting import render_html, render_markdown, render_terminal
 from auditor.reporting.costs import costs
 from auditor.reporting.plots import plots
 from auditor.reporting.trainings import TrainingLine, training_lines
@@ -44,7 +44,7 @@ def page(statement: dict[str, Any]) -> str:
 
 @pytest.fixture(autouse=True)
 def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "_plotly_js", lambda: "var Plotly;")
+    monkeypatch.setattr("auditor.reporting.page._plotly_js", lambda: "var Plotly;")
 
 
 def test_the_sample_is_a_proper_statement() -> None:
