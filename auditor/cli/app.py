@@ -172,6 +172,46 @@ app.add_typer(import_app.app)
 @app.command(
     epilog="""[bold]Examples[/bold]
 
+auditor compare runs/random runs/tpe
+
+auditor compare --group random='runs/random-*' --group tpe=runs/tpe-0,runs/tpe-1,runs/tpe-2 --html compared.html
+
+auditor compare auditor-runs/digits-cnn --json - | jq .verdict
+
+A folder of study folders, as 'auditor search --repeat' leaves it, stands for all of them.""",
+)
+def compare(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DIR]...", help="Study folders, each a group named by its study.", show_default=False),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="NAME=DIR[,DIR]",
+            help="Runs of one method under several search seeds; may be given again, patterns are matched.",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page here.", show_default=False)] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the comparison here; '-' for the terminal.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="Write it as Markdown here; '-' for the terminal.", show_default=False),
+    ] = None,
+) -> None:
+    """Compare searches at equal energy, at equal trials, at the end and on test: who wins where."""
+    from auditor.cli import compare as comparing
+
+    comparing.compare(folders or [], group or [], html=html, json_file=json_file, markdown=markdown)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
 auditor verify auditor-runs/digits-cnn
 
 auditor verify downloads/their-study""",

@@ -105,7 +105,7 @@ def _report(path: Path, outputs: Mapping[str, Path | None], policy: str | None, 
         statement = close_study(reader, parameters, policy or stored, against=against).statement
     for form, place in outputs.items():
         if place is not None:
-            _write(place, _rendered(statement, form))
+            write(place, _rendered(statement, form))
     if Path("-") not in outputs.values():
         show(Console(), statement)
     _check_balance(statement)
@@ -175,7 +175,8 @@ def with_factors(parameters: Parameters, pue: float | None, grid: str | None, pr
     return parameters
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file that was asked for; ``-`` is the terminal."""
     from auditor.metering.folder import write_atomically
 
     if path == Path("-"):

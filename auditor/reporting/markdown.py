@@ -32,11 +32,11 @@ def render_markdown(statement: Statement) -> str:
         f"**{escaped(view.verdict.title)}.** {escaped(view.verdict.sentence)}",
         f"**Next:** {escaped(view.verdict.next)}" if view.verdict.next else "",
         f"**How far to trust the figures:** {escaped(_lower(view.measurement.headline))}.",
-        _bullets(view.measurement.reasons),
+        bullets(view.measurement.reasons),
         "## Key figures",
         _facts(view.key_facts),
         "## What it cost",
-        _table(
+        table(
             ("Account", "Energy", "Share"),
             [
                 (("– " if line.part else "") + line.label, energy(line.energy_j), percent(line.share))
@@ -47,7 +47,7 @@ def render_markdown(statement: Statement) -> str:
         *(_trainings(view) if view.trainings else []),
         *(_of_search(view) if view.subject == "search" else []),
         "## How it was measured",
-        _table(
+        table(
             ("Part", "Energy", "Share", "How measured"),
             [
                 (" ".join(filter(None, (part.node, part.component))), part.energy, part.share, part.how)
@@ -59,7 +59,7 @@ def render_markdown(statement: Statement) -> str:
         else "",
         _facts(view.measurement.facts),
         "## Findings",
-        _bullets(f"{note.severity}: {note.message}" for note in view.notes) or "No findings.",
+        bullets(f"{note.severity}: {note.message}" for note in view.notes) or "No findings.",
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
@@ -67,7 +67,7 @@ def render_markdown(statement: Statement) -> str:
 def _trainings(view: View) -> list[str]:
     return [
         "## Where the energy went",
-        _table(
+        table(
             ("Run and phase", "Energy", "Share", "Note"),
             [(("– " if line.part else "") + line.label, line.energy, line.share, line.note) for line in view.trainings],
             text_last=True,
@@ -78,12 +78,12 @@ def _trainings(view: View) -> list[str]:
 def _of_search(view: View) -> list[str]:
     return [
         "## Where the trials' energy went",
-        _table(
+        table(
             ("Ended as", "Trials", "Energy", "Share"),
             [(line.state, count(line.trials), energy(line.energy_j), percent(line.share)) for line in view.outcomes],
         ),
         "## What it gained",
-        _table(
+        table(
             ("Model", "Validation", "Test", "Energy to get it"),
             [
                 (
@@ -123,15 +123,16 @@ def _lower(headline: str) -> str:
     return headline[:1].lower() + headline[1:]
 
 
-def _bullets(texts: Iterable[str]) -> str:
+def bullets(texts: Iterable[str]) -> str:
+    """A list; empty without texts."""
     return "\n".join(f"- {escaped(text)}" for text in texts)
 
 
 def _facts(facts: Sequence[Fact]) -> str:
-    return _table(("Figure", "Value", "Note"), [(fact.label, fact.value, fact.note) for fact in facts], text_last=True)
+    return table(("Figure", "Value", "Note"), [(fact.label, fact.value, fact.note) for fact in facts], text_last=True)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text_last: bool = False) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text_last: bool = False) -> str:
     """A table: names in the first column, figures in the others (text in the last, if ``text_last``)."""
     rules = [":---", *["---:"] * (len(head) - 1)]
     if text_last:

@@ -41,22 +41,34 @@ def render_terminal(statement: Statement) -> RenderableType:
         _costs(view, energy(metered_j(statement))),
         *([_trainings(view)] if view.trainings else []),
         *(_of_search(view) if view.subject == "search" else []),
-        _findings(view.notes),
+        findings(view.notes),
     )
 
 
 def _verdict(title: str, subtitle: str, verdict: Verdict) -> RenderableType:
-    style = _GRADE_STYLES.get(verdict.grade, "cyan")
-    body = Text(verdict.headline, style=f"bold {style}")
-    body.append("\n" + verdict.sentence, style="default not bold")
-    if verdict.next:
-        body.append("\n\nNext: ", style="default bold").append(verdict.next, style="default not bold")
-    name = Text(f"{title} · {subtitle}" if subtitle else title, style="dim")
+    return verdict_panel(
+        f"{title} · {subtitle}" if subtitle else title,
+        verdict.title,
+        verdict.headline,
+        verdict.sentence,
+        next_step=verdict.next,
+        style=_GRADE_STYLES.get(verdict.grade, "cyan"),
+    )
+
+
+def verdict_panel(
+    name: str, title: str, headline: str, sentence: str, *, style: str, next_step: str = ""
+) -> RenderableType:
+    """The name of what was judged, and its verdict in a box."""
+    body = Text(headline, style=f"bold {style}")
+    body.append("\n" + sentence, style="default not bold")
+    if next_step:
+        body.append("\n\nNext: ", style="default bold").append(next_step, style="default not bold")
     return Group(
-        name,
+        Text(name, style="dim"),
         Panel(
             body,
-            title=Text(verdict.title, style=f"bold {style}"),
+            title=Text(title, style=f"bold {style}"),
             title_align="left",
             border_style=style,
             padding=(1, 2),
@@ -75,7 +87,7 @@ def _measurement(measurement: Measurement) -> RenderableType:
     return Padding(Group(*lines), (1, 1, 0, 1))
 
 
-def _table(title: str, *columns: str) -> Table:
+def figure_table(title: str, *columns: str) -> Table:
     """A table whose first column has names and whose others have figures."""
     table = Table(
         title=Text(title, style="bold"),
@@ -92,7 +104,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _facts(title: str, facts: Sequence[Fact]) -> RenderableType:
-    table = _table(title, "", "")
+    table = figure_table(title, "", "")
     table.show_header = False
     table.add_column(overflow="fold")
     for fact in facts:
@@ -109,7 +121,7 @@ def _known_facts(title: str, facts: Sequence[Fact]) -> list[RenderableType]:
 def _costs(view: View, total: str) -> RenderableType:
     if not view.costs:
         return _missing("What it cost", f"not available; {view.no_costs or 'there are no accounts'}")
-    table = _table("What it cost", "Account", "Energy", "Share")
+    table = figure_table("What it cost", "Account", "Energy", "Share")
     table.add_column("", overflow="fold")
     for line in view.costs:
         style = "dim" if line.part or line.outside else ""
@@ -135,7 +147,7 @@ def _of_search(view: View) -> list[RenderableType]:
 
 
 def _trainings(view: View) -> RenderableType:
-    table = _table("Where the energy went", "Run and phase", "Energy", "Share")
+    table = figure_table("Where the energy went", "Run and phase", "Energy", "Share")
     table.add_column("", overflow="fold")
     for line in view.trainings:
         style = "dim" if line.part else ""
@@ -152,7 +164,7 @@ def _outcomes(view: View) -> RenderableType:
     if all(line.energy_j is None for line in view.outcomes):
         reason = view.no_outcomes or "no energy of trials is known"
         return _missing("Where the trials' energy went", f"not available; {reason}")
-    table = _table("Where the trials' energy went", "Ended as", "Trials", "Energy", "Share")
+    table = figure_table("Where the trials' energy went", "Ended as", "Trials", "Energy", "Share")
     for line in view.outcomes:
         table.add_row(
             Text(line.state),
@@ -166,7 +178,7 @@ def _outcomes(view: View) -> RenderableType:
 def _contenders(view: View) -> RenderableType:
     if not view.contenders:
         return Group()
-    table = _table("What it gained", "Model", "Validation", "Test", "Energy to get it")
+    table = figure_table("What it gained", "Model", "Validation", "Test", "Energy to get it")
     for line in view.contenders:
         name = Text(line.name, style="bold" if line.role == "winner" else "")
         if line.best:
@@ -175,7 +187,8 @@ def _contenders(view: View) -> RenderableType:
     return table
 
 
-def _findings(notes: Sequence[Note]) -> RenderableType:
+def findings(notes: Sequence[Note]) -> RenderableType:
+    """Findings, or that there are none."""
     if not notes:
         return _missing("Findings", "none")
     table = Table(

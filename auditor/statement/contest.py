@@ -81,7 +81,9 @@ def _headline(decided: Sequence[_Each], groups: Sequence[_Each]) -> str:
         here = [each for each in decided if each["at"] == place]
         wins = {name: sum(each["better"] == name for each in here) for name in winners}
         leader = max(wins, key=lambda name: (wins[name], -sum(_loser(each) == name for each in here)))
-        told = "all others" if wins[leader] == len(groups) - 1 else f"{wins[leader]} of {len(groups) - 1} others"
+        beaten = [str(_loser(each)) for each in here if each["better"] == leader]
+        told = " and ".join(beaten) if len(beaten) < 3 else f"{len(beaten)} of {len(groups) - 1} others"
+        told = "all others" if len(beaten) == len(groups) - 1 else told
         return f"{leader} beats {told} {_AT[place]}"
     if len(winners) > 1:
         return "Each is better somewhere"
@@ -107,11 +109,10 @@ def _place(pairs: Sequence[_Each], groups: int) -> str:
         where += ", whatever each used"
     told = [each for each in known if each["better"] is not None]
     rest = [each for each in known if each["better"] is None]
-    if groups > 2 and len(rest) > 3:
-        return f"{where}: {'; '.join(map(_pair, told)) or 'no pair is told apart'}" + (
-            f"; {len(rest)} other pairs are not told apart." if told else "."
-        )
-    return f"{where}: {'; '.join(map(_pair, [*told, *rest]))}."
+    said = [_pair(each) for each in (told if groups > 2 and told else known)]
+    if len(said) < len(known):
+        said.append("the other pair is not told apart" if len(rest) == 1 else "the other pairs are not told apart")
+    return f"{where}: {'; '.join(said)}."
 
 
 def _pair(each: _Each) -> str:

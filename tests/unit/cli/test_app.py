@@ -69,10 +69,13 @@ class TestHelp:
         assert (answer.code, answer.err) == (0, "")
         assert all(
             name in answer.out
-            for name in ("search", "report", "verify", "doctor", "plugins", "import", "--verbose", "--version")
+            for name in (
+                *("search", "report", "compare", "verify", "doctor", "plugins", "import"),
+                *("--verbose", "--version"),
+            )
         )
 
-    @pytest.mark.parametrize("command", ["search", "report", "verify", "doctor", "plugins"])
+    @pytest.mark.parametrize("command", ["search", "report", "compare", "verify", "doctor", "plugins"])
     @pytest.mark.parametrize("option", ["--help", "-h"])
     def test_every_command_has_an_example(self, auditor: Run, command: str, option: str) -> None:
         answer = auditor(command, option)
@@ -93,7 +96,7 @@ class TestHelp:
 
     def test_every_command_is_tested_here(self) -> None:
         assert {command.callback.__name__ for command in app.app.registered_commands if command.callback} == {
-            *("search", "report", "verify", "doctor", "plugins"),
+            *("search", "report", "compare", "verify", "doctor", "plugins"),
         }
 
     def test_nothing_asked_for_shows_the_help(self, auditor: Run) -> None:
