@@ -61,6 +61,8 @@ auditor search search.yaml
 
 auditor search search.yaml --set budget.trials=24 --set resources.workers=4 --out runs/first
 
+auditor search search.yaml --repeat 5 --out runs/tpe
+
 The same command on an existing folder goes on with its study.""",
 )
 def search(
@@ -72,6 +74,15 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", help="Study folder; default: auditor-runs/<study>.", show_default=False)
     ] = None,
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            "--repeat",
+            metavar="N",
+            help="The same search under N search seeds, in folders seed-0, seed-1, ... of the study folder.",
+            show_default=False,
+        ),
+    ] = None,
     init: Annotated[
         Path | None,
         typer.Option("--init", metavar="FILE", help="Write a commented configuration and leave.", show_default=False),
@@ -82,6 +93,11 @@ def search(
 
     if init is not None:
         run.write_example(init)
+        return
+    if repeat is not None:
+        from auditor.cli import repeat as repeating
+
+        repeating.repeat(config, settings or [], out, repeat)
         return
     run.search(config, settings or [], out)
 

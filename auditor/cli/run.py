@@ -35,7 +35,7 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
         console.print(f"{config.study}: nothing left to do; closing its books again", highlight=False, markup=False)
         statement = publish_again(plan)
         show(console, statement)
-        _check_balance(statement)
+        check_balance(statement)
         return
     with LiveView(console, config.study, resumed=plan.resumed) as view:
         result = run_search(plan, view)
@@ -51,7 +51,7 @@ def search(config_path: Path | None, settings: Sequence[str], out: Path | None) 
             highlight=False,
             markup=False,
         )
-    _check_balance(result.statement)
+    check_balance(result.statement)
 
 
 def report(
@@ -108,7 +108,7 @@ def _report(path: Path, outputs: Mapping[str, Path | None], policy: str | None, 
             write(place, _rendered(statement, form))
     if Path("-") not in outputs.values():
         show(Console(), statement)
-    _check_balance(statement)
+    check_balance(statement)
     for finding in against:
         raise IntegrityError(finding.message)
 
@@ -196,7 +196,8 @@ def show(console: Console, statement: Mapping[str, Any]) -> None:
     console.print(render_terminal(statement))
 
 
-def _check_balance(statement: Mapping[str, Any]) -> None:
+def check_balance(statement: Mapping[str, Any]) -> None:
+    """Refuse a statement whose books don't balance."""
     residual = statement["energy"]["residual_uj"]
     if residual != 0:
         raise IntegrityError(f"the books don't balance: metered less charged is {residual} uJ, expected 0")

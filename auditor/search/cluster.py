@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from auditor.domain.errors import InputError
@@ -33,7 +34,7 @@ def start_ray(resources: ResourcesSection, cpu_slots: float, gpus: int) -> bool:
     os.environ.update(_QUIET)
     if resources.address is None:
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_TOKEN"] = _token()
         os.environ.pop("RAY_ADDRESS", None)
     import ray
 
@@ -47,6 +48,12 @@ def start_ray(resources: ResourcesSection, cpu_slots: float, gpus: int) -> bool:
     with _bare():
         _init_own(resources, cpu_slots, gpus)
     return True
+
+
+@cache
+def _token() -> str:
+    """The token of this process; Ray keeps the first one it sees, so that a second Ray has the same."""
+    return secrets.token_hex(32)
 
 
 def _init_own(resources: ResourcesSection, cpu_slots: float, gpus: int) -> None:

@@ -62,6 +62,7 @@ class SearchResult:
         tracking_uri: Where MLflow keeps the runs; ``None`` where tracking failed.
         tracking_error: Why tracking failed; empty where it worked.
         experiment: Name of the MLflow experiment.
+        interrupted: Whether somebody stopped it before its budget was spent.
     """
 
     statement: Mapping[str, Any]
@@ -69,6 +70,7 @@ class SearchResult:
     tracking_uri: str | None
     tracking_error: str
     experiment: str
+    interrupted: bool = False
 
 
 def run_search(plan: Plan, watcher: Watcher) -> SearchResult:
@@ -350,6 +352,7 @@ class _Driver:
             tracking_uri=self._projector.tracking_uri,
             tracking_error=self._projector.error,
             experiment=self._projector.experiment,
+            interrupted=self._interrupts > 0,
         )
 
     def _catch_interrupts(self) -> Callable[[], None]:
