@@ -106,6 +106,7 @@ class TestOneLine:
             "kind": "training",
             "name": "Busy",
             **dict.fromkeys(("space", "sampler", "metric", "test_metric", "direction")),
+            "imported": False,
         }
         [run] = found["trainings"]
         assert (run["run"], run["state"]) == ("0", "complete")
