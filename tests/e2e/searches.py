@@ -58,7 +58,7 @@ budget: {trials: 4}
 resources: {workers: 2, retries: 1}
 training: {max_epochs: 5}
 baselines: [default]
-evaluation: {seeds: 2}
+evaluation: {seeds: 2, inference_s: 0}
 """
 
 
