@@ -54,7 +54,7 @@ class Attempt:
     Attributes:
         number: Counted from 1; a retry is the next number.
         state: How it ended.
-        begin_ns: When it was handed out; 0 where an imported study does not say.
+        begin_ns: When it was handed out; ``None`` where an imported study does not say.
         end_ns: When it ended; ``None`` while running or where the end is unknown.
         flops: Floating-point operations counted (2 per multiply-add); ``None`` where not counted.
         uncounted_ops: Names of operators that the count does not know.
@@ -63,7 +63,7 @@ class Attempt:
 
     number: int
     state: TrialState
-    begin_ns: int
+    begin_ns: int | None
     end_ns: int | None = None
     flops: int | None = None
     uncounted_ops: tuple[str, ...] = ()
@@ -99,6 +99,11 @@ class Trial:
     test_value: float | None = None
     fidelity: float | None = None
     random: bool | None = None
+
+    @property
+    def begin_ns(self) -> int | None:
+        """When its first attempt was handed out."""
+        return self.attempts[0].begin_ns if self.attempts else None
 
     @property
     def end_ns(self) -> int | None:

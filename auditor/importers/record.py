@@ -66,7 +66,7 @@ def record_of(study: ImportedStudy, told: Told, uuid: str) -> StudyRecord:
 
 
 def _trial(trial: ImportedTrial, every_random: bool) -> Trial:
-    attempt = Attempt(number=1, state=trial.state, begin_ns=trial.begin_ns or 0, end_ns=trial.end_ns)
+    attempt = Attempt(number=1, state=trial.state, begin_ns=trial.begin_ns, end_ns=trial.end_ns)
     return Trial(
         number=trial.number,
         params=trial.params,

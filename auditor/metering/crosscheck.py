@@ -29,6 +29,7 @@ def without_energy(trials: Iterable[Trial], books: Books) -> list[Finding]:
         for trial in trials
         for attempt in trial.attempts
         if attempt.state in ended
+        and attempt.begin_ns is not None
         and attempt.end_ns is not None
         and attempt.end_ns - attempt.begin_ns > LONG_S * NS_PER_S
         and (str(trial.number), str(attempt.number)) not in booked

@@ -89,11 +89,11 @@ def _startup(record: StudyRecord, usage: Usage) -> Draws | None:
     if record.sampler.lower() not in _TPE:
         return None
     ends = sorted(t.end_ns for t in record.trials if t.state in _FINISHED and t.end_ns is not None)
-    known = all(t.attempts and t.attempts[0].begin_ns and t.end_ns is not None for t in record.trials)
-    if not known or not record.trials:
+    begun = [(t, t.begin_ns) for t in record.trials if t.begin_ns is not None and t.end_ns is not None]
+    if not begun or len(begun) < len(record.trials):
         return None
     enough_ns = ends[STARTUP_TRIALS - 1] if len(ends) >= STARTUP_TRIALS else None
-    early = tuple(t for t in record.trials if enough_ns is None or t.attempts[0].begin_ns < enough_ns)
+    early = tuple(t for t, begin_ns in begun if enough_ns is None or begin_ns < enough_ns)
     return _of_trials(record, usage, early, f"the start-up draws of TPE (before {STARTUP_TRIALS} trials had finished)")
 
 

@@ -42,6 +42,7 @@ def repay_section(
         found.append(
             info("no-reuse", "break_even.reuse is null: no energy of a training of the winner is on the books.")
         )
+    nothing = "no gain on test is known" if gain.delta_test is None else "nothing was gained on test"
     points = gain.delta_test if gain.delta_test is not None and gain.delta_test > 0.0 else None
     section = {
         "inference": inferences,
@@ -52,10 +53,10 @@ def repay_section(
         "cost_per_gain": None if points is None or cost is None else cost / points,
     }
     if section["energy_per_gain_j"] is None:
-        why = "nothing was gained on test" if points is None else "no energy is on the books"
+        why = nothing if points is None else "no energy is on the books"
         found.append(info("no-energy-per-gain", f"break_even.energy_per_gain_j is null: {why}."))
     if section["cost_per_gain"] is None:
-        why = "nothing was gained on test" if points is None else "no price was given"
+        why = nothing if points is None else "no price was given"
         found.append(info("no-cost-per-gain", f"break_even.cost_per_gain is null: {why}."))
     return section, found
 

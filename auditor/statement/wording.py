@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditor.analysis.detectable import MOST_SEEDS, seeds_to_detect
 from auditor.statement.advice import SEEDS_ADVISED
-from auditor.statement.values import counted, energy, number, percent, signed
+from auditor.statement.values import counted, duration, energy, number, percent, signed
 from auditor.statement.verdict import LEAST_TRIALS, Evidence, VerdictGrade, missing
 
 LONG_TAIL = 0.5
@@ -201,7 +201,9 @@ def _device_time(evidence: Evidence) -> str:
         return ""
     kind, held_s = evidence.device
     hours = held_s / 3600.0
-    return f"{number(hours)} {kind.upper()}-hours" if kind == "gpu" or hours >= 1.0 else ""
+    if hours >= (0.1 if kind == "gpu" else 1.0):
+        return f"{number(hours)} {kind.upper()}-hours"
+    return f"{duration(held_s)} of GPU" if kind == "gpu" else ""
 
 
 def _spread(evidence: Evidence) -> str:

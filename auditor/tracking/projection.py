@@ -110,10 +110,11 @@ def child(
     record: StudyRecord, trial: Trial, energy_uj: Mapping[str, int], cpu_s: float | None, parameters: Parameters
 ) -> RunData:
     """The run of a trial; all its attempts share it."""
-    end_ns = trial.end_ns or trial.attempts[-1].begin_ns
+    begin_ns = trial.begin_ns or 0  # a study that is tracked ran here: its times are known
+    end_ns = trial.end_ns or trial.attempts[-1].begin_ns or begin_ns
     end_ms = end_ns // _NS_PER_MS
     energy_j = uj_to_j(sum(energy_uj.values()))
-    wall_s = sum(((a.end_ns or a.begin_ns) - a.begin_ns) / 1e9 for a in trial.attempts)
+    wall_s = sum((a.end_ns - a.begin_ns) / 1e9 for a in trial.attempts if a.end_ns and a.begin_ns)
     flops = [a.flops for a in trial.attempts if a.flops is not None]
     final: dict[str, float | None] = {
         "energy_j": energy_j,
@@ -136,7 +137,7 @@ def child(
     return RunData(
         key=f"{record.uuid}/{trial.number}",
         name=f"trial {trial.number}",
-        start_ms=trial.attempts[0].begin_ns // _NS_PER_MS,
+        start_ms=begin_ns // _NS_PER_MS,
         end_ms=end_ms,
         status="FAILED" if trial.state in {TrialState.FAILED, TrialState.LOST} else "FINISHED",
         params=_params(trial.params),

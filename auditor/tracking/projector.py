@@ -120,7 +120,7 @@ class Projector:
 
     def _ensure_parent(self, record: StudyRecord) -> None:
         if not self._parent_id:
-            start_ms = min((a.begin_ns for t in record.trials for a in t.attempts), default=0) // 1_000_000
+            start_ms = min((t.begin_ns for t in record.trials if t.begin_ns is not None), default=0) // 1_000_000
             run = self._client.create_run(
                 self._experiment_id,
                 start_time=start_ms or None,

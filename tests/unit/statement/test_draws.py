@@ -57,7 +57,7 @@ def test_tpe_draws_at_random_until_ten_trials_have_finished():
 
 def test_where_times_are_not_known_no_start_up_draw_is():
     first = records.TRIALS[0]
-    timeless = replace(first, attempts=(replace(first.attempts[0], begin_ns=0, end_ns=None),))
+    timeless = replace(first, attempts=(replace(first.attempts[0], begin_ns=None, end_ns=None),))
     assert drawn(records.record(trials=(timeless, *records.TRIALS[1:]))) is None
 
 
@@ -72,3 +72,14 @@ def test_draws_that_began_together_are_all_drawn():
     begin = together[0].attempts[0].begin_ns
     moved = [replace(t, attempts=(replace(t.attempts[0], begin_ns=begin, end_ns=begin + S),)) for t in together]
     assert len(drawn(records.record(trials=tuple(moved))).values) == 12
+
+
+def test_a_study_whose_times_begin_at_zero_has_start_up_draws():
+    trials = [records.trial(n, 0.1 * n) for n in range(14)]
+    begin = trials[0].begin_ns
+    moved = tuple(
+        replace(t, attempts=tuple(replace(a, begin_ns=a.begin_ns - begin, end_ns=a.end_ns - begin) for a in t.attempts))
+        for t in trials
+    )
+    assert moved[0].begin_ns == 0
+    assert len(drawn(records.record(trials=moved)).values) == 10

@@ -339,3 +339,9 @@ def test_random_search_is_named_where_it_was_run():
     arm = records.with_arm(((0.90, 200), (0.97, 100), (0.93, 400), (0.99, 100)))
     text = build_statement(arm, Parameters(), version="1")["verdict"]["sentence"]
     assert "Random search for the same energy (370 J each) had 0.97 on validation, the search 0.985." in text
+
+
+def test_seconds_of_a_gpu_are_no_hours():
+    gpus = records.books(device_s={"gpu": 9.0}, search_device_s={"gpu": 7.0})
+    text = build_statement(records.record(books=gpus), Parameters(), version="1")["verdict"]["sentence"]
+    assert "The search used 7 s of GPU = 400 J" in text
