@@ -14,6 +14,7 @@ GROUPS = {
     "space": "auditor.spaces",
     "importer": "auditor.importers",
     "hardware": "auditor.hardware",
+    "benchmark": "auditor.benchmarks",
 }
 
 
@@ -28,7 +29,7 @@ def load(kind: str, name: str, *, where: str = "") -> Any:
     The current folder counts as importable for ``module:attribute``, as it does for ``python -m``.
 
     Args:
-        kind: ``meter``, ``space``, ``importer`` or ``hardware``.
+        kind: ``meter``, ``space``, ``importer``, ``hardware`` or ``benchmark``.
         name: A registered name, or ``module:attribute``.
         where: Which setting named it, for the message.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from auditor.domain.benchmark import Recorded
 from auditor.domain.imported import ImportedStudy
 from auditor.domain.provenance import Provenance
 
@@ -127,6 +128,39 @@ class SeveralStudies(Protocol):
         Raises:
             InputError: as :meth:`Importer.read`, but for several studies.
         """
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """Recorded trainings of every configuration of a space; made from the name of a data set.
+
+    Attributes:
+        name: The name it is registered under.
+        dataset: The data set that was trained on; its class names those there are as ``datasets``.
+        metric: What a search sees of a training, with the data set in its name.
+        test_metric: What judges the training that a search chose.
+        direction: ``maximize`` or ``minimize``.
+        source: Where the recordings come from, for people.
+    """
+
+    name: str
+    dataset: str
+    metric: str
+    test_metric: str
+    direction: Literal["maximize", "minimize"]
+    source: str
+
+    def suggest(self, trial: optuna.Trial) -> Mapping[str, Any]:
+        """Draw the parameters of a trial (define by run)."""
+
+    def configurations(self) -> Iterator[Mapping[str, Any]]:
+        """The parameters of every configuration."""
+
+    def lookup(self, params: Mapping[str, Any], seed: int) -> Recorded:
+        """A recorded training; the seed chooses where there are several."""
+
+    def truth(self, params: Mapping[str, Any]) -> float:
+        """How good a configuration really is: the mean over all its recorded trainings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

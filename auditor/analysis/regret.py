@@ -60,3 +60,33 @@ def mean_regret(steps: Sequence[RegretStep], *, end: float) -> float | None:
     ends = [step.axis for step in held[1:]] + [end]
     area = sum(step.regret * (until - step.axis) for step, until in zip(held, ends, strict=True))
     return area / (end - held[0].axis)
+
+
+def regret_of_chosen(
+    values: Sequence[float],
+    truths: Sequence[float],
+    axis: Sequence[float],
+    *,
+    at: float,
+    optimum: float,
+    maximize: bool = True,
+) -> float | None:
+    """How much better the best configuration is than the one a search had chosen by some place of the axis.
+
+    A search chooses by what it sees, which is noisy; the regret is that of the truth about its choice.
+
+    Args:
+        values: ``(n,)`` results as the search saw them; those that are not finite are skipped.
+        truths: ``(n,)`` how good each configuration really is.
+        axis: ``(n,)`` cumulative energy, time or trials at the completion of each.
+        at: The place.
+        optimum: Truth about the best configuration of the whole space.
+        maximize: Whether higher is better.
+
+    Returns:
+        The regret in the unit of the truths; ``None`` before the first completion.
+    """
+    chosen = [step for step in incumbents(values, axis, maximize=maximize) if step.energy <= at]
+    if not chosen:
+        return None
+    return (1.0 if maximize else -1.0) * (optimum - truths[chosen[-1].index])

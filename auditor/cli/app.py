@@ -228,6 +228,42 @@ def compare(
 @app.command(
     epilog="""[bold]Examples[/bold]
 
+auditor replay nasbench201
+
+auditor replay nasbench201 --dataset cifar100 --samplers random,tpe --budget 2d --seeds 10 --out runs/replay
+
+auditor compare runs/replay/random runs/replay/tpe --html compared.html""",
+)
+def replay(
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCH", help="Recorded trainings: see 'auditor plugins'.", show_default=False)
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", help="What was trained on.")] = "cifar10",
+    samplers: Annotated[
+        str, typer.Option("--samplers", metavar="NAME[,NAME]", help="Optuna's samplers, as in a configuration.")
+    ] = "random,tpe,nsgaii",
+    budget: Annotated[str, typer.Option("--budget", help="Recorded training time of each search.")] = "12h",
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Searches a sampler, seeds 0, 1, ...")] = 20,
+    power_w: Annotated[
+        float, typer.Option("--power-w", metavar="W", help="Watts of a training; energy is time times this: modelled.")
+    ] = 250.0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Keep every search as a study folder here.", show_default=False),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the comparison here; '-' for the terminal.", show_default=False)
+    ] = None,
+) -> None:
+    """Let real samplers search recorded trainings in simulated time, and compare them with the truth."""
+    from auditor.cli import replay as replaying
+
+    replaying.replay(benchmark, dataset, samplers, budget, seeds, power_w, out, json_file)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
 auditor verify auditor-runs/digits-cnn
 
 auditor verify downloads/their-study""",

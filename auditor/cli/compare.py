@@ -29,10 +29,17 @@ def compare(
     """Compare studies, or groups of them, and show who wins where."""
     from auditor.statement.comparison import compare_statement
 
-    show(compare_statement(_read(folders, groups), version=version("nas-auditor")), html, json_file, markdown)
+    comparison = compare_statement(_read(folders, groups), version=version("nas-auditor"))
+    show(comparison, html=html, json_file=json_file, markdown=markdown)
 
 
-def show(comparison: Mapping[str, Any], html: Path | None, json_file: Path | None, markdown: Path | None) -> None:
+def show(
+    comparison: Mapping[str, Any],
+    *,
+    html: Path | None = None,
+    json_file: Path | None = None,
+    markdown: Path | None = None,
+) -> None:
     """Write a comparison where it was asked for, and on the terminal unless something else goes there."""
     from auditor.metering.folder import statement_bytes
     from auditor.reporting.groups_text import render_comparison_markdown, render_comparison_terminal
@@ -47,6 +54,17 @@ def show(comparison: Mapping[str, Any], html: Path | None, json_file: Path | Non
         write(json_file, statement_bytes(comparison))
     if Path("-") not in (html, markdown, json_file):
         Console().print(render_comparison_terminal(comparison))
+
+
+def keep(comparison: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``comparison.json`` and ``comparison.html`` into a folder; where the page is."""
+    from auditor.metering.folder import statement_bytes
+    from auditor.reporting.groups_html import render_comparison_html
+
+    page = folder / "comparison.html"
+    write(folder / "comparison.json", statement_bytes(comparison))
+    write(page, render_comparison_html(comparison).encode())
+    return page
 
 
 def _read(folders: Sequence[str], groups: Sequence[str]) -> dict[str, list[Subject]]:

@@ -86,7 +86,7 @@ def _line(plan: Plan, statement: Mapping[str, Any]) -> str:
 
 def _summarise(console: Console, folder: Path, plans: Sequence[Plan]) -> None:
     """Compare the runs as one group, on the terminal and beside their folders."""
-    from auditor.cli.compare import show
+    from auditor.cli.compare import keep, show
     from auditor.reporting.subjects import read_subject
     from auditor.statement.comparison import compare_statement
 
@@ -99,7 +99,7 @@ def _summarise(console: Console, folder: Path, plans: Sequence[Plan]) -> None:
     if not subjects:
         raise SearchError(f"{folder}: no trial of any run completed with a value; its reports say why")
     comparison = compare_statement({plans[0].config.study: subjects}, version=version("nas-auditor"))
-    page = folder / "comparison.html"
+    page = keep(comparison, folder)
     console.print()
-    show(comparison, page, folder / "comparison.json", None)
+    show(comparison)
     console.print(f"\nComparison   {page}", soft_wrap=True, highlight=False, markup=False)

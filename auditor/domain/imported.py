@@ -70,6 +70,7 @@ class ImportedStudy:
         source: Where it was read from, without secrets.
         energy_source: What reported the energy, for people: ``column energy_kwh``, ``CodeCarbon`` …
         findings: What reading it found.
+        seed: Seed of the search, where the source says it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ImportedStudy:
     source: str = ""
     energy_source: str = ""
     findings: tuple[Finding, ...] = ()
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

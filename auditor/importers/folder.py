@@ -123,6 +123,7 @@ def write_import(folder: StudyFolder, study: ImportedStudy, told: Told, paramete
             "test_metric": study.test_metric,
             "source": study.source,
             "energy_source": study.energy_source,
+            **({} if study.seed is None else {"seed": study.seed}),
         },
         config=msgspec.to_builtins({"importer": importer, "told": told, "findings": study.findings}),
         parameters=asdict(parameters),
@@ -168,6 +169,7 @@ def read_trials(folder: StudyFolder, file: StudyFile) -> ImportedStudy:
             test_metric=about.get("test_metric"),
             source=about.get("source") or "",
             energy_source=about.get("energy_source") or "",
+            seed=about.get("seed"),
             trials=trials,
             findings=findings,
         )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from auditor.reporting.figures import MOST_DECIMALS, NOT_AVAILABLE, count, decimals, energy, fixed, signed
+from auditor.reporting.figures import (
+    MOST_DECIMALS,
+    NOT_AVAILABLE,
+    count,
+    decimals,
+    duration,
+    energy,
+    fixed,
+    signed,
+)
 from auditor.reporting.lookup import Statement, at, figure, interval, records, text, texts
 from auditor.reporting.notes import Note, notes
 
@@ -71,6 +80,25 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegretLine:
+    """A sampler's regret at each budget; all fields formatted."""
+
+    name: str
+    cells: Sequence[str]
+    errors: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayView:
+    """What was replayed, and the regret by sampler and budget."""
+
+    about: str
+    budgets: Sequence[str]
+    trials: Sequence[str]
+    lines: Sequence[RegretLine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonView:
     """Everything that a page or a terminal shows of a comparison."""
 
@@ -85,6 +113,7 @@ class ComparisonView:
     groups: Sequence[GroupLine]
     pairs: Sequence[PairLine]
     runs: Sequence[RunLine]
+    replay: ReplayView | None
     notes: Sequence[Note]
     origin: str
 
@@ -108,6 +137,7 @@ def comparison_view(comparison: Statement) -> ComparisonView:
         groups=_groups(groups),
         pairs=_pairs(records(comparison, "comparisons"), refused=grade == "refused"),
         runs=_runs(groups),
+        replay=_replay(comparison),
         notes=notes(comparison),
         origin=f"nas-auditor {version}" if version else "",
     )
@@ -207,6 +237,46 @@ def _runs(groups: Sequence[Statement]) -> list[RunLine]:
         )
         for name, run in every
     ]
+
+
+def _replay(comparison: Statement) -> ReplayView | None:
+    lines = [(text(line, "name"), records(line, "at")) for line in records(comparison, "replay.regret")]
+    if not lines:
+        return None
+    errors = [_half(at_) for _, cells in lines for at_ in cells]
+    digits = max((_digits(error) for error in errors if error), default=decimals(errors))
+    known = figure(comparison, "replay.configurations")
+    best = fixed(figure(comparison, "replay.optimum"), 2)
+    return ReplayView(
+        about=f"{text(comparison, 'replay.source')}: the best of {count(int(known or 0))} configurations has {best}",
+        budgets=[duration(figure(cell, "budget_s")) for cell in lines[0][1]],
+        trials=[
+            _trials([figure(cell, "trials") for cell in cells])
+            for cells in zip(*(cells for _, cells in lines), strict=False)
+        ],
+        lines=[
+            RegretLine(
+                name=name,
+                cells=[fixed(figure(cell, "mean"), digits) for cell in cells],
+                errors=[_shown(_half(cell), digits) for cell in cells],
+            )
+            for name, cells in lines
+        ],
+    )
+
+
+def _trials(counts: Sequence[float | None]) -> str:
+    """Trials that had ended by a budget: the range of the groups' means."""
+    known = [count_ for count_ in counts if count_ is not None]
+    if not known:
+        return NOT_AVAILABLE
+    low, high = f"{min(known):,.1f}", f"{max(known):,.1f}"
+    return low if low == high else f"{low}–{high}"
+
+
+def _half(cell: Statement) -> float | None:
+    ends = interval(cell, "ci95")
+    return None if ends is None else (ends[1] - ends[0]) / 2.0
 
 
 def has_figures(lines: Iterable[str]) -> bool:

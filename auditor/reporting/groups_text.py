@@ -8,7 +8,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from auditor.reporting.figures import NOT_AVAILABLE
-from auditor.reporting.groups import ComparisonView, GroupLine, PairLine, comparison_view, has_figures
+from auditor.reporting.groups import (
+    ComparisonView,
+    GroupLine,
+    PairLine,
+    RegretLine,
+    ReplayView,
+    comparison_view,
+    has_figures,
+)
 from auditor.reporting.lookup import Statement
 from auditor.reporting.markdown import bullets, escaped, table
 from auditor.reporting.names import cleaned
@@ -32,6 +40,8 @@ def render_comparison_terminal(comparison: Statement) -> RenderableType:
     ]
     if view.pairs:
         parts.append(_pairs(view))
+    if view.replay is not None:
+        parts.append(_regret(view.replay))
     return Group(*parts, findings(view.notes))
 
 
@@ -58,6 +68,7 @@ def render_comparison_markdown(comparison: Statement) -> str:
         ),
         "Means over runs (search seeds), with half the width of their 95 % interval.",
         *(_markdown_pairs(view.pairs) if view.pairs else []),
+        *(_markdown_regret(view.replay) if view.replay is not None else []),
         "## Findings",
         bullets(f"{note.severity}: {note.message}" for note in view.notes) or "No findings.",
     ]
@@ -100,8 +111,8 @@ def _figures(line: GroupLine, *, tested: bool) -> list[str]:
 
 def _pairs(view: ComparisonView) -> RenderableType:
     made = figure_table("Comparisons: positive where the first is better", "Pair", "At", "Difference", "95 % interval")
-    made.columns[1].justify = "left"
-    made.add_column("Better", overflow="fold")
+    made.columns[1].justify, made.columns[1].no_wrap = "left", False
+    made.add_column("Better", overflow="fold", min_width=9)
     last = ""
     for line in view.pairs:
         pair = f"{line.first} over {line.second}"
@@ -115,3 +126,31 @@ def _pairs(view: ComparisonView) -> RenderableType:
         )
         last = pair
     return made
+
+
+_ENDED = "trials by then"
+_REGRET = "by how much the best configuration there is betters the chosen one"
+
+
+def _regret(replay: ReplayView) -> RenderableType:
+    made = figure_table(f"Regret: {_REGRET}", "Group", *replay.budgets)
+    for line in replay.lines:
+        made.add_row(Text(line.name, style="bold"), *map(Text, _with_errors(line)))
+    made.add_row(Text(_ENDED, style="dim"), *(Text(trials, style="dim") for trials in replay.trials))
+    made.caption, made.caption_justify = Text(replay.about, style="dim"), "left"
+    return made
+
+
+def _markdown_regret(replay: ReplayView) -> list[str]:
+    return [
+        "## Regret",
+        f"{escaped(replay.about)}. Regret is {_REGRET}.",
+        table(
+            ("Group", *replay.budgets),
+            [*((line.name, *_with_errors(line)) for line in replay.lines), (_ENDED, *replay.trials)],
+        ),
+    ]
+
+
+def _with_errors(line: RegretLine) -> list[str]:
+    return [f"{cell} {error}".rstrip() for cell, error in zip(line.cells, line.errors, strict=True)]

@@ -25,7 +25,13 @@ __all__ = ["SCHEMA", "Subject", "compare_statement"]
 _Groups = Mapping[str, Sequence[Run]]
 
 
-def compare_statement(groups: Mapping[str, Sequence[Subject]], *, version: str) -> dict[str, Any]:
+def compare_statement(
+    groups: Mapping[str, Sequence[Subject]],
+    *,
+    version: str,
+    replay: Mapping[str, Any] | None = None,
+    more: Sequence[Finding] = (),
+) -> dict[str, Any]:
     """Compare groups of searches; each with each, in the order given.
 
     Where spaces, metrics or protocols differ all figures are given, but no verdict: what differs is said. The order of
@@ -34,6 +40,8 @@ def compare_statement(groups: Mapping[str, Sequence[Subject]], *, version: str) 
     Args:
         groups: At least one group with at least one run: the same method under other search seeds, by its name.
         version: Version of the auditor, written into the comparison.
+        replay: Section on the recorded truth, where the searches were replayed.
+        more: Findings of whoever made the studies.
 
     Returns:
         A mapping that ``json.dumps(..., allow_nan=False)`` can write; ``comparison.schema.json`` describes it.
@@ -70,7 +78,8 @@ def compare_statement(groups: Mapping[str, Sequence[Subject]], *, version: str) 
         "groups": sections,
         "comparisons": comparisons,
         "courses": [_course(name, group) for name, group in runs.items()],
-        "findings": findings_section(findings),
+        "replay": None if replay is None else dict(replay),
+        "findings": findings_section([*more, *findings]),
     }
 
 

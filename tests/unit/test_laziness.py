@@ -47,7 +47,7 @@ def test_nothing_heavy_is_imported(code: str) -> None:
     assert imported_by(code).isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("command", ["search", "report", "compare", "verify", "doctor", "plugins", "import"])
+@pytest.mark.parametrize("command", ["search", "report", "compare", "replay", "verify", "doctor", "plugins", "import"])
 def test_help_of_commands_neither(command: str) -> None:
     assert imported_by(HELP.replace('["--help"]', f'["{command}", "--help"]')).isdisjoint(HEAVY)
 

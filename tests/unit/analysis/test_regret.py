@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from auditor.analysis.regret import anytime_regret, mean_regret
+from auditor.analysis.regret import anytime_regret, mean_regret, regret_of_chosen
 
 VALUES, ENERGY = [0.8, 0.7, 0.9, 0.95], [10.0, 20.0, 30.0, 50.0]
 
@@ -33,3 +33,17 @@ def test_nothing_gives_none():
     assert mean_regret((), end=1.0) is None
     assert mean_regret(anytime_regret(VALUES, ENERGY, optimum=0.97), end=10.0) is None
     assert mean_regret(anytime_regret(VALUES, ENERGY, optimum=0.97), end=math.nan) is None
+
+
+class TestOfTheChosen:
+    VALUES, TRUTHS, AXIS = (0.7, 0.9, 0.8), (0.75, 0.8, 0.85), (10.0, 20.0, 30.0)
+
+    @pytest.mark.parametrize(("at", "regret"), [(9.9, None), (10.0, 0.15), (20.0, 0.1), (99.0, 0.1)])
+    def test_it_is_the_truth_about_the_best_seen(self, at, regret):
+        found = regret_of_chosen(self.VALUES, self.TRUTHS, self.AXIS, at=at, optimum=0.9)
+        assert found == (None if regret is None else pytest.approx(regret))
+
+    def test_minimised(self):
+        values, truths = [-v for v in self.VALUES], [-t for t in self.TRUTHS]
+        found = regret_of_chosen(values, truths, self.AXIS, at=20.0, optimum=-0.9, maximize=False)
+        assert found == pytest.approx(0.1)

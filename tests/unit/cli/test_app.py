@@ -18,6 +18,9 @@ from blocking import block
 LEAST: dict[str, Any] = {"study": "mine", "space": "unit.search.toys:toy", "budget": {"trials": 3}}
 
 
+COMMANDS = ("search", "report", "compare", "replay", "verify", "doctor", "plugins")
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command left on the terminal."""
@@ -70,12 +73,12 @@ class TestHelp:
         assert all(
             name in answer.out
             for name in (
-                *("search", "report", "compare", "verify", "doctor", "plugins", "import"),
+                *("search", "report", "compare", "replay", "verify", "doctor", "plugins", "import"),
                 *("--verbose", "--version"),
             )
         )
 
-    @pytest.mark.parametrize("command", ["search", "report", "compare", "verify", "doctor", "plugins"])
+    @pytest.mark.parametrize("command", COMMANDS)
     @pytest.mark.parametrize("option", ["--help", "-h"])
     def test_every_command_has_an_example(self, auditor: Run, command: str, option: str) -> None:
         answer = auditor(command, option)
@@ -95,9 +98,8 @@ class TestHelp:
         assert names == {"optuna", "mlflow", "raytune", "csv"} == set(installed("importer"))
 
     def test_every_command_is_tested_here(self) -> None:
-        assert {command.callback.__name__ for command in app.app.registered_commands if command.callback} == {
-            *("search", "report", "compare", "verify", "doctor", "plugins"),
-        }
+        commands = app.app.registered_commands
+        assert {command.callback.__name__ for command in commands if command.callback} == set(COMMANDS)
 
     def test_nothing_asked_for_shows_the_help(self, auditor: Run) -> None:
         answer = auditor()

@@ -22,6 +22,16 @@ def made(**groups: Any) -> dict[str, Any]:
     return compare_statement(given, version="1")
 
 
+def with_regret(name: str = "tpe") -> dict[str, Any]:
+    """A comparison of replayed searches."""
+    cells = [
+        {"budget_s": 3600.0, "trials": 2.5, "mean": 1.25, "ci95": [1.0, 1.5]},
+        {"budget_s": 7200.0, "trials": 5.0, "mean": None, "ci95": None},
+    ]
+    replay = {"source": name, "configurations": 15_625, "optimum": 91.6066, "regret": [{"name": name, "at": cells}]}
+    return {**made(), "replay": replay}
+
+
 def hostile(name: str) -> dict[str, Any]:
     """A comparison in which every name is hostile."""
     groups = {}
@@ -109,6 +119,30 @@ class TestMarkdown:
         assert not any(tag in text for tag in ("<script", "<img", " [link]"))
         rows = [line for line in text.splitlines() if line.startswith("|")]
         assert {len(row.replace("\\|", "").split("|")) for row in rows} == {7}
+
+
+class TestRegret:
+    def test_the_view(self) -> None:
+        replay = comparison_view(with_regret()).replay
+        assert replay is not None
+        assert replay.about == "tpe: the best of 15,625 configurations has 91.61"
+        assert (replay.budgets, replay.trials) == (["60.0 min", "2.00 h"], ["2.5", "5.0"])
+        assert (replay.lines[0].cells, replay.lines[0].errors) == (["1.25", "not available"], ["± 0.25", ""])
+
+    def test_searches_that_were_not_replayed_have_none(self) -> None:
+        assert comparison_view(made()).replay is None
+        assert "Regret" not in on_terminal(made()) + render_comparison_markdown(made())
+
+    def test_the_terminal_and_markdown(self) -> None:
+        assert "1.25 ± 0.25" in on_terminal(with_regret())
+        assert "| tpe | 1.25 ± 0.25 | not available |" in render_comparison_markdown(with_regret())
+
+    @pytest.mark.usefixtures("short_plotly")
+    def test_the_page(self) -> None:
+        page = Page(render_comparison_html(with_regret("<b>x</b>")))
+        assert "the best of 15,625 configurations has 91.61" in page.words
+        assert "± 0.25" in page.words
+        assert page.count("b") == 0
 
 
 class TestPlots:
