@@ -4,6 +4,7 @@ from itertools import pairwise
 import pytest
 
 from auditor.domain.errors import InputError
+from auditor.domain.imported import Power, Told
 from auditor.domain.provenance import Provenance
 from auditor.importers.record import record_of
 from auditor.importers.replay import START_NS, Replay, own_seed, replay, told_power
@@ -93,6 +94,14 @@ class TestRecord:
         assert part.metered_uj == 1000 * 250 * 10**6 == record.books.metered_uj
         assert "250 W, stated and not measured" in part.detail
         assert record.books.wall_s == pytest.approx(1000.0)
+
+    def test_a_single_stated_power_bounds_nothing(self) -> None:
+        study = searched(Toy()).study
+        (part,) = record_of(study, told_power(250.0), "uuid").books.components
+        assert (part.low_uj, part.high_uj) == (None, None)
+        between = Told(power=Power(low_w=50.0, typical_w=200.0, high_w=250.0, detail="idle to rated"))
+        (part,) = record_of(study, between, "uuid").books.components
+        assert (part.low_uj, part.metered_uj, part.high_uj) == (50 * 10**9, 200 * 10**9, 250 * 10**9)
 
     def test_what_people_read_of_it(self) -> None:
         study = searched(Toy(), name="tpe", seed=4).study
