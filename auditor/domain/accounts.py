@@ -4,7 +4,8 @@ Every name is built here and taken apart here, so that the scheme stands in one 
 
     study/<study>/trial/<number>/<attempt>/<phase>
     study/<study>/baseline/<name>/<phase>            random-<draw> for each draw of the random arm
-    study/<study>/evaluation/<subject>-<seed>/<phase>   -inference-<block> behind the seed for each block of inference
+    study/<study>/evaluation/<subject>-<seed>/<phase>   -inference-<block> behind it for each block of inference
+        with -2, -3, … behind the seed for further trainings on it: a retry, or another winner
     study/<study>/training/<run>/<phase>
     study/<study>/search/{sampler,tracking,orchestration}
     study/<study>/audit
@@ -66,9 +67,9 @@ def evaluated(subject: str, seed: int) -> str:
     return f"{subject}-{seed}"
 
 
-def inferred(subject: str, seed: int, block: int) -> str:
-    """Subject of a block of inference after a retraining."""
-    return f"{evaluated(subject, seed)}-inference-{block}"
+def inferred(retraining: str, block: int) -> str:
+    """Subject, or account, of a block of inference after the retraining of that subject, or account."""
+    return f"{retraining}-inference-{block}"
 
 
 def evaluation_account(study: str, subject: str) -> str:

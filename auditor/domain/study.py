@@ -149,6 +149,7 @@ class Run:
         scores: Of each test example, in the order of the data, where the module gives them.
         inference: Blocks of inference after the training of an evaluation.
         inference_error: Why there are none, or fewer; empty otherwise.
+        account: Subject of an evaluation's account; empty: ``<name>-<seed>``.
     """
 
     kind: str
@@ -169,6 +170,7 @@ class Run:
     scores: tuple[float, ...] = ()
     inference: tuple[InferenceBlock, ...] = ()
     inference_error: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,7 @@ def runs_of(logs: Sequence[SearchLog], timeline: Timeline) -> tuple[Run, ...]:
                             for b in record.inference
                         ),
                         inference_error=record.inference_error,
+                        account=record.account,
                     )
                 )
     return tuple(runs)

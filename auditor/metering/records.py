@@ -299,6 +299,7 @@ class RunRecord(msgspec.Struct, tag_field="k", tag="run", frozen=True, kw_only=T
     scores: tuple[float, ...] = ()
     inference: tuple[BlockRecord, ...] = ()
     inference_error: str = ""
+    account: str = ""
 
 
 class Seal(msgspec.Struct, tag_field="k", tag="seal", frozen=True, kw_only=True):

@@ -20,7 +20,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState as OptunaState
 
-from auditor.domain.accounts import baseline_account, search_account, trial_account
+from auditor.domain.accounts import (
+    baseline_account,
+    evaluated,
+    evaluation_account,
+    parse_account,
+    search_account,
+    trial_account,
+)
 from auditor.domain.study import StudyRecord, TrialState
 from auditor.metering.activity import Activity, journal_path, make_header
 from auditor.metering.closing import StudyReader
@@ -30,7 +37,7 @@ from auditor.metering.records import AttemptRecord, BlockRecord, OutcomeRecord, 
 from auditor.metering.runtime import share_runtime_dir
 from auditor.ports import SearchSpace
 from auditor.search.arm import RandomArm
-from auditor.search.evaluations import Evaluations, outstanding
+from auditor.search.evaluations import Evaluations, outstanding, unused
 from auditor.search.jobs import Job, Progress, Wait
 from auditor.search.samplers import make_pruner, make_sampler
 from auditor.search.space import load_space
@@ -137,6 +144,7 @@ class Coordinator:
             settings.draws,
             done=[run.draw for run in record.runs if run.draw is not None and run.state is not TrialState.LOST],
         )
+        self._evaluated = _evaluation_accounts(settings.study, record)
         self._recover(record)
 
     def exchange(self, worker: str, result: TrainingResult | None) -> Job | Wait | None:
@@ -259,7 +267,10 @@ class Coordinator:
         if self._evaluations is None:
             self._evaluations = deque(self._evaluation_jobs())
         if self._evaluations:
-            return self._evaluations.popleft()
+            job = self._evaluations.popleft()
+            job = replace(job, account=unused(job.account, self._evaluated))
+            self._evaluated.add(job.account)
+            return job
         return Wait() if self._running else None
 
     def _searching(self) -> bool:
@@ -332,6 +343,7 @@ class Coordinator:
                     BlockRecord(number=b.number, samples=b.samples, batch_size=b.batch_size) for b in result.inference
                 ),
                 inference_error=result.inference_error,
+                account=parse_account(job.account).subject if job.kind == "evaluation" else "",
             )
         )
 
@@ -422,6 +434,14 @@ class Coordinator:
         complete = [n for n, state in self._states.items() if state is TrialState.COMPLETE and n in self._values]
         sign = 1 if self._space.direction == "maximize" else -1
         return max(complete, key=lambda n: (sign * self._values[n], -n), default=None)
+
+
+def _evaluation_accounts(study: str, record: StudyRecord) -> set[str]:
+    """Accounts of evaluations that an earlier search began, without a phase, whether they ended or not."""
+    names = [parse_account(account) for account in record.books.accounts]
+    subjects = [name.subject for name in names if name.kind == "evaluation" and name.name == study]
+    runs = [run.account or evaluated(run.name, run.seed or 0) for run in record.runs if run.kind == "evaluation"]
+    return {evaluation_account(study, subject) for subject in (*subjects, *runs)}
 
 
 def _last_seen_ns(record: StudyRecord) -> int | None:

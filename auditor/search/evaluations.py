@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,16 @@ def chosen(pruned: Sequence[int], most: int, seed: int) -> list[int]:
         return []
     order = np.random.default_rng([seed, len(pruned)]).permutation(len(pruned))
     return sorted(pruned[place] for place in order[:most])
+
+
+def unused(account: str, used: Collection[str]) -> str:
+    """An account that nothing was booked on yet: this one, or with the first free number behind it.
+
+    A retry, and the winner of a search that goes on, train on seeds that were trained on before: on one account nobody
+    could tell what the training that completed has used.
+    """
+    names = (account if number == 1 else f"{account}-{number}" for number in count(1))
+    return next(name for name in names if name not in used)
 
 
 def outstanding(jobs: Sequence[Job], done: Collection[tuple[str, str, int | None, int | None]]) -> list[Job]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.accounts import evaluation_account, inferred, search_account
+from auditor.domain.accounts import inferred, search_account
 from auditor.domain.study import InferenceBlock
 from auditor.metering.activity import Activity
 from auditor.metering.folder import StudyFolder
@@ -127,7 +127,7 @@ class Worker:
             module,
             loader,
             activity=self._activity,
-            account=lambda block: evaluation_account(self._settings.study, inferred(job.name, job.seed, block)),
+            account=lambda block: inferred(job.account, block),
             energy_j=energy_j,
             most_s=job.inference_s,
         )

@@ -13,7 +13,7 @@ from auditor.domain.study import Finding, StudyRecord, TrialState
 from auditor.statement.advice import advice_on
 from auditor.statement.gain import Gain
 from auditor.statement.objections import info, warning
-from auditor.statement.usage import Usage
+from auditor.statement.usage import Usage, retraining
 from auditor.statement.values import counted, percent
 
 WITHIN = 0.05
@@ -48,19 +48,20 @@ def inference_of(record: StudyRecord, usage: Usage, gain: Gain) -> dict[str, Inf
             continue
         if run.trial not in (None, best):
             continue
-        energies = [usage.by_evaluation.get(inferred(run.name, run.seed, b.number)) for b in run.inference]
-        per_sample = tuple(
-            uj_to_j(sum(phases.values())) / block.samples
-            for phases, block in zip(energies, run.inference, strict=True)
+        booked = [usage.by_evaluation.get(inferred(retraining(run), b.number)) for b in run.inference]
+        known = [
+            (uj_to_j(sum(phases.values())), block.samples)
+            for phases, block in zip(booked, run.inference, strict=True)
             if phases is not None and block.samples > 0
-        )
+        ]
+        per_sample = tuple(energy_j / samples for energy_j, samples in known)
         mean = mean_interval(per_sample)
         if mean is not None and mean.mean > 0.0:
             found[run.name] = Inference(
                 subject=run.name,
                 per_sample_j=per_sample,
                 mean=mean,
-                samples=sum(block.samples for block in run.inference),
+                samples=sum(samples for _, samples in known),
                 batch_size=run.inference[0].batch_size,
             )
     return found

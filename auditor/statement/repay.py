@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from auditor.analysis.break_even import BreakEven, break_even_inference, break_even_trainings
-from auditor.domain.accounts import Phase, evaluated
+from auditor.domain.accounts import Phase
 from auditor.domain.quantities import uj_to_j
 from auditor.domain.study import Finding, StudyRecord, Trial, TrialState
 from auditor.statement.advice import advice_on
 from auditor.statement.gain import Gain
 from auditor.statement.inference import Inference
 from auditor.statement.objections import info
-from auditor.statement.usage import Usage, is_metered
+from auditor.statement.usage import Usage, is_metered, retraining
 from auditor.statement.values import mean
 
 _NO_TRAINING = frozenset({Phase.TEST.value, Phase.PREDICT.value})
@@ -135,7 +135,7 @@ def _training_j(record: StudyRecord, usage: Usage, gain: Gain, subject: str) -> 
             continue
         if run.trial not in (None, best):
             continue
-        phases = usage.by_evaluation.get(evaluated(subject, run.seed))
+        phases = usage.by_evaluation.get(retraining(run))
         if phases is not None:
             found.append(uj_to_j(sum(uj for phase, uj in phases.items() if phase not in _NO_TRAINING)))
     if found:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.domain.accounts import AccountName, is_draw, parse_account
-from auditor.domain.study import Finding, StudyRecord, TrialState
+from auditor.domain.accounts import AccountName, evaluated, is_draw, parse_account
+from auditor.domain.study import Finding, Run, StudyRecord, TrialState
 from auditor.statement.objections import warning
 
 TRAINING = "training"
@@ -123,6 +123,11 @@ def usage_of(record: StudyRecord) -> Usage:
         by_training=by_training,
         findings=_findings(strange, unknown),
     )
+
+
+def retraining(run: Run) -> str:
+    """Subject of the account of an evaluation."""
+    return run.account or evaluated(run.name, run.seed or 0)
 
 
 def is_metered(record: StudyRecord) -> bool:

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from optuna.trial import TrialState as OptunaState
 from auditor.domain.errors import JournalError
 from auditor.domain.study import InferenceBlock, StudyRecord, TrialState
 from auditor.metering.activity import _here
-from auditor.metering.closing import read_study
+from auditor.metering.closing import StudyReader, read_study
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.search.coordinator import Coordinator, CoordinatorSettings
 from auditor.search.evaluations import Evaluations
@@ -546,6 +547,31 @@ class TestBaselinesAndEvaluation:
         again = job(coordinator)
         assert (again.kind, again.seed, again.params) == (first.kind, first.seed, first.params)
 
+    def test_a_retry_has_an_account_of_its_own(self, search: Search) -> None:
+        coordinator = search.start(trials=0, evaluation_seeds=1)
+        first = job(coordinator)
+        coordinator.lost("w")
+        again = job(coordinator)
+        coordinator.finish("w", complete(0.5, 0.5))
+        assert first.account == "study/s/evaluation/default-1000000"
+        assert again.account == "study/s/evaluation/default-1000000-2"
+        runs = [(run.state.value, run.account) for run in search.record().runs]
+        assert runs == [("lost", "default-1000000"), ("complete", "default-1000000-2")]
+
+    def test_an_evaluation_that_a_crash_ended_keeps_its_account(
+        self, search: Search, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = job(search.start(trials=0, evaluation_seeds=1))
+        search.crash()
+        closed = StudyReader.close
+
+        def close(reader: StudyReader) -> tuple[StudyRecord, Any]:
+            record, ledger = closed(reader)
+            return replace(record, books=replace(record.books, accounts={f"{first.account}/train": 7})), ledger
+
+        monkeypatch.setattr(StudyReader, "close", close)
+        assert job(search.start(trials=0, evaluation_seeds=1)).account == f"{first.account}-2"
+
     def test_a_failing_baseline_ends_nothing(self, search: Search) -> None:
         coordinator = search.start(trials=0, baselines=("default", "svc"))
         run_all(coordinator, lambda j: failed() if j.name == "default" else complete(0.5))
@@ -691,6 +717,7 @@ class TestResume:
         search.stop()
         jobs = run_all(search.start(trials=2, evaluation_seeds=1), lambda j: complete(0.9, 0.9))
         assert [(j.kind, j.name, j.trial) for j in jobs] == [("trial", "1", 1), ("evaluation", "winner", 1)]
+        assert jobs[1].account == "study/s/evaluation/winner-1000000-2"  # the first winner's energy is on the other one
 
     def test_a_failed_baseline_is_tried_again(self, search: Search) -> None:
         run_all(search.start(trials=0, baselines=("svc",)), lambda _: failed())

@@ -72,6 +72,22 @@ def test_blocks_of_an_earlier_winner_are_left_out():
     assert [row["subject"] for row in build(replace(record, runs=runs))["inference"]] == ["default"]
 
 
+def test_blocks_of_an_attempt_that_was_lost_are_left_out():
+    record = inferred()
+    accounts = dict(record.books.accounts)
+    again = {name.replace("-100-", "-100-2-"): 3 * uj for name, uj in accounts.items() if "-100-inference-" in name}
+    runs = tuple(replace(run, account=f"{run.name}-100-2") if run.inference else run for run in record.runs)
+    rows = build(replace(record, runs=runs, books=records.books({**accounts, **again})))["inference"]
+    assert [row["energy_j"] for row in rows] == pytest.approx([0.12, 0.06])
+
+
+def test_samples_are_those_of_blocks_with_energy():
+    record = inferred()
+    accounts = {k: v for k, v in record.books.accounts.items() if not k.endswith("winner-100-inference-2/predict")}
+    winner = build(replace(record, books=records.books(accounts)))["inference"][1]
+    assert (winner["blocks"], winner["samples"]) == (2, 200)
+
+
 def test_a_failure_is_said():
     record = records.record()
     runs = tuple(

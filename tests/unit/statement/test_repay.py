@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from auditor.domain.parameters import Parameters
+from auditor.domain.study import TrialState
 from auditor.statement.build import build_statement
 from unit.statement import records
 from unit.statement.records import J
@@ -22,6 +23,20 @@ def test_trainings_that_repay_the_search():
     assert trainings["status"] == "established"
     assert trainings["low"] < trainings["n"] < trainings["high"]
     assert trainings["equal_accuracy"] is False
+
+
+def test_a_retraining_that_was_lost_or_of_an_earlier_winner_is_none_of_the_winner():
+    record = records.record()
+    accounts = {**records.ACCOUNTS, "study/demo/evaluation/winner-100-2/train": 24 * J}
+    runs = tuple(
+        replace(run, account="winner-100-2") if (run.name, run.seed) == ("winner", 100) else run for run in record.runs
+    )
+    earlier = next(run for run in record.runs if (run.name, run.seed) == ("winner", 100))
+    lost = replace(earlier, state=TrialState.LOST, value=None, test_value=None)
+    for first in (lost, replace(earlier, trial=1)):
+        changed = replace(record, runs=(first, *runs), books=records.books(accounts))
+        trainings = build(changed)["break_even"]["trainings"]
+        assert trainings["new_j"] == pytest.approx((24 + 15 + 16 + 17 + 18) / 5)
 
 
 def test_a_winner_that_uses_more_never_repays():
