@@ -253,6 +253,29 @@ class MadeStudy(_Made):
         )
         return self
 
+    def evaluation(self, subject: str, value: float, *, trial: int | None = None, seed: int = 1_000_000) -> MadeStudy:
+        """Train the winner or the default again for a second."""
+        begin = self.second * S
+        account = f"{subject}-{seed}"
+        self._write("worker", Mark(t=begin, c=begin, a=f"study/{self.name}/evaluation/{account}/train"))
+        self._pass(1)
+        end = self.second * S
+        self._write("worker", Mark(t=end, c=end, a=self._headers["worker"].account))
+        record = RunRecord(
+            t=end,
+            begin_ns=begin,
+            kind="evaluation",
+            name=subject,
+            state="complete",
+            seed=seed,
+            trial=trial,
+            value=value,
+            test_value=value,
+            account=account,
+        )
+        self._write("search", record)
+        return self
+
     def seal(self) -> MadeStudy:
         """Let a second pass and close the study at its reading."""
         self._pass(1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.errors import InputError
 from auditor.domain.parameters import Parameters
-from auditor.domain.study import TrialState
+from auditor.domain.study import Trial, TrialState
 from auditor.metering.closing import StudyReader
 from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.metering.slots import gpu_count
@@ -105,7 +106,12 @@ def nothing_left(plan: Plan) -> bool:
         return False
     if plan.config.budget.trials is None:
         return False  # how much of another budget is left is known once the books run
-    done = Counter((r.kind, r.name) for r in record.runs if r.state is TrialState.COMPLETE)
+    best = _best(settled, plan.space)
+    done = Counter(
+        (run.kind, run.name)
+        for run in record.runs
+        if run.state is TrialState.COMPLETE and (run.name != "winner" or run.trial == best)
+    )
     wanted = Counter({("baseline", name): 1 for name in plan.config.named_baselines})
     wanted[("baseline", RANDOM)] = plan.config.random_draws(plan.config.budget.trials)
     if plan.space.test_metric is not None:
@@ -113,6 +119,13 @@ def nothing_left(plan: Plan) -> bool:
     pruned = sum(trial.state is TrialState.PRUNED for trial in settled)
     wanted[("evaluation", PRUNED)] = min(plan.config.evaluation.pruned, pruned)
     return wanted <= done
+
+
+def _best(trials: Sequence[Trial], space: SearchSpace) -> int | None:
+    """Number of the best trial, whose evaluations alone count: a search that went on may have found another."""
+    sign = 1.0 if space.direction == "maximize" else -1.0
+    valued = [(sign * trial.value, -trial.number) for trial in trials if trial.value is not None]
+    return -max(valued)[1] if valued else None
 
 
 def _own_trials(config: Config) -> int:

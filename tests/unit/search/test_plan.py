@@ -196,6 +196,14 @@ class TestNothingLeft:
     def test_something_is_left(self, tmp_path: Path, sections: dict[str, Any]) -> None:
         assert not self.plan_is_done(tmp_path, **sections)
 
+    @pytest.mark.parametrize(("evaluated", "left"), [(3, False), (0, True)])
+    def test_a_winner_that_is_none_any_more_was_not_evaluated(self, tmp_path: Path, evaluated: int, left: bool) -> None:
+        sections = {"study": "demo", "budget": {"trials": 4}, "evaluation": {"seeds": 1}}
+        asked = config(**sections)
+        study = MadeStudy(tmp_path / "study", config=asked.model_dump(mode="json"))
+        study.add(*TRIALS).baseline(0.5).evaluation("default", 0.5).evaluation("winner", 0.7, trial=evaluated).seal()
+        assert nothing_left(plan_search(asked, tmp_path / "study")) is not left
+
     def test_books_that_are_not_sealed(self, tmp_path: Path) -> None:
         assert not self.plan_is_done(tmp_path, seal=False)
 
