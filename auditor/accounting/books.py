@@ -13,7 +13,7 @@ from auditor.accounting.allocate import Charges, Policy, accounts_cut, allocate
 from auditor.accounting.coverage import Life, Session, coverage_of
 from auditor.accounting.reservations import reserved_slot_s
 from auditor.accounting.trace import ActivityTrace, NodeTrace
-from auditor.domain.accounts import node_account, parse_account
+from auditor.domain.accounts import is_draw, node_account, parse_account
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Books, ComponentBook, Finding, Severity, Window
 
@@ -77,11 +77,14 @@ def close_books(
     times, cumulative = _cumulative(kept, charges)
     device_s: dict[str, float] = {}
     search_device_s: dict[str, float] = {}
+    arm_device_s: dict[str, float] = {}
     for trace, part in zip(kept, segments, strict=True):
         for kind, by_account in reserved_slot_s(trace, part).items():
             of_search = (seconds for account, seconds in by_account.items() if is_search_account(account))
             device_s[kind] = device_s.get(kind, 0.0) + sum(by_account.values())
+            of_arm = (seconds for account, seconds in by_account.items() if is_arm_account(account))
             search_device_s[kind] = search_device_s.get(kind, 0.0) + sum(of_search)
+            arm_device_s[kind] = arm_device_s.get(kind, 0.0) + sum(of_arm)
     books = Books(
         policy=policy.value,
         accounts=policies[policy.value],
@@ -102,6 +105,7 @@ def close_books(
         account_cpu_s={name: cpu_us / 1e6 for name, cpu_us in account_cpu_us.items()},
         device_s=device_s,
         search_device_s=search_device_s,
+        arm_device_s=arm_device_s,
         cumulative_ns=tuple(times.tolist()),
         cumulative_uj=tuple(cumulative.tolist()),
         findings=(*findings, *disagreements(kept), *_attribution(kept, charges)),
@@ -253,6 +257,12 @@ def is_search_account(account: str) -> bool:
     """Whether an account is part of the cost of the search: trials, plain trainings, the search itself, the audit."""
     name = parse_account(account)
     return name.owner == "study" and name.kind in {"trial", "training", "search", "audit"}
+
+
+def is_arm_account(account: str) -> bool:
+    """Whether an account is that of a draw of the random arm."""
+    name = parse_account(account)
+    return name.owner == "study" and name.kind == "baseline" and is_draw(name.subject)
 
 
 def _cumulative(traces: Sequence[NodeTrace], charges: Sequence[Charges]) -> tuple[Int64, Int64]:

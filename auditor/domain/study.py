@@ -233,6 +233,7 @@ class Books:
         account_cpu_s: CPU seconds of the processes themselves (without children) while they worked for an account.
         device_s: Seconds that the study reserved devices, by kind (``cpu``, ``gpu``).
         search_device_s: Of these the seconds of the search (trials, plain trainings, search/*, audit).
+        arm_device_s: Of these the seconds of the random arm.
         cumulative_ns: Times of the readings, ``(k,)``.
         cumulative_uj: Energy of the search (as ``search_device_s``) up to each reading, ``(k,)``.
         findings: What closing the books found.
@@ -253,6 +254,7 @@ class Books:
     account_cpu_s: Mapping[str, float] = field(default_factory=dict)
     device_s: Mapping[str, float] = field(default_factory=dict)
     search_device_s: Mapping[str, float] = field(default_factory=dict)
+    arm_device_s: Mapping[str, float] = field(default_factory=dict)
     cumulative_ns: tuple[int, ...] = ()
     cumulative_uj: tuple[int, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -270,7 +272,16 @@ class Books:
     @property
     def priced_device_s(self) -> float | None:
         """Device-seconds that the search pays for: GPUs where the study held any, else CPUs; ``None``: none held."""
-        return self.search_device_s.get("gpu" if self.device_s.get("gpu") else "cpu")
+        return self.search_device_s.get(self._priced_kind)
+
+    @property
+    def priced_arm_s(self) -> float:
+        """Device-seconds of the same kind that the random arm held."""
+        return self.arm_device_s.get(self._priced_kind, 0.0)
+
+    @property
+    def _priced_kind(self) -> str:
+        return "gpu" if self.device_s.get("gpu") else "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

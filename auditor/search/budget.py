@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from auditor.accounting.books import is_search_account
-from auditor.domain.accounts import is_draw, parse_account
+from auditor.accounting.books import is_arm_account, is_search_account
 from auditor.domain.amounts import parse_energy_j, parse_mass_g, parse_time_s
 from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import JOULES_PER_KWH, uj_to_j
@@ -54,7 +53,7 @@ class Limits:
         if self.carbon_g is not None and emitted_g >= self.carbon_g:
             return f"carbon ({self.carbon_g:.3g} g)"
         if self.money is not None:
-            hours = (books.priced_device_s or 0.0) / 3600
+            hours = ((books.priced_device_s or 0.0) + books.priced_arm_s) / 3600
             spent = kwh * (parameters.price_per_kwh or 0.0) + hours * (parameters.price_per_device_hour or 0.0)
             if spent >= self.money:
                 return f"money ({self.money:.3g} {parameters.currency})"
@@ -63,8 +62,7 @@ class Limits:
 
 def _is_budgeted(account: str) -> bool:
     """Whether an account is on the budget: what the search costs, and the random arm beside it."""
-    name = parse_account(account)
-    return is_search_account(account) or (name.kind == "baseline" and is_draw(name.subject))
+    return is_search_account(account) or is_arm_account(account)
 
 
 def limits(budget: BudgetSection) -> Limits:

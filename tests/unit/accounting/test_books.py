@@ -218,6 +218,9 @@ def test_device_seconds_of_the_search_are_known_apart() -> None:
     worker = activity("p", [0, 0], account=MAIN, cpus=1, gpus=0.5, marks=[(1, 0, T0), (3, 0, BASE)])
     books, _ = close_books([trace([0, 8], component("cpu", [0, 1]), worker, gpus=1)])
     assert (books.device_s, books.search_device_s) == ({"cpu": 8.0, "gpu": 4.0}, {"cpu": 3.0, "gpu": 1.5})
+    draw = activity("p", [0, 0], account="study/s/baseline/random-3/train", cpus=1, gpus=0.5, marks=[(2, 0, BASE)])
+    books, _ = close_books([trace([0, 8], component("cpu", [0, 1]), draw, gpus=1)])
+    assert (books.arm_device_s, books.priced_arm_s) == ({"cpu": 2.0, "gpu": 1.0}, 1.0)
     baseline = activity("p", [0, 0], account=BASE, cpus=1)
     assert close_books([trace([0, 8], component("cpu", [0, 1]), baseline)])[0].search_device_s == {"cpu": 0.0}
 

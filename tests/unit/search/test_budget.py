@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,12 @@ def test_money_is_energy_and_device_time() -> None:
     assert limit(money=0.81).reached(0, spent, priced) == ""
     assert limit(money=0.2).reached(0, spent, Parameters(price_per_device_hour=0.1)) == "money (0.2 EUR)"
     assert limit(money=0.31).reached(0, spent, Parameters(price_per_kwh=0.3)) == ""
+
+
+def test_money_counts_the_devices_of_the_random_arm() -> None:
+    spent = replace(books(SEARCH, cpu=5400.0), arm_device_s={"cpu": 1800.0})
+    assert limit(money=2).reached(0, spent, Parameters(price_per_device_hour=1)) == "money (2 EUR)"
+    assert limit(money=2.01).reached(0, spent, Parameters(price_per_device_hour=1)) == ""
 
 
 def test_a_gpu_is_priced_where_one_was_held() -> None:
