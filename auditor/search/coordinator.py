@@ -50,6 +50,7 @@ _OPTUNA = {
     TrialState.LOST: OptunaState.FAIL,
 }
 _DIED = "the worker died"
+_SEARCH_ENDED = "the search ended before it did"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,7 @@ class Coordinator:
         )
         self._evaluated = _evaluation_accounts(settings.study, record)
         self._recover(record)
+        self._lose_baselines(record)
 
     def exchange(self, worker: str, result: TrainingResult | None) -> Job | Wait | None:
         """Take the result of a worker's training, where there is one, and hand out the next in the same call."""
@@ -401,6 +403,18 @@ class Coordinator:
         for number, frozen in stored.items():
             if number not in self._attempts and not frozen.state.is_finished():
                 self._retry.append(number)  # asked for, and the search died before it was handed out
+
+    def _lose_baselines(self, record: StudyRecord) -> None:
+        """Baselines that ended with the earlier search: their energy is on the books, and they are trained again."""
+        known = {run.name for run in record.runs if run.kind == "baseline"}
+        begun = {name.subject for name in map(parse_account, record.books.accounts) if name.kind == "baseline"}
+        for name in self._settings.baselines:
+            if name in begun and name not in known:
+                t = _last_seen_ns(record) or time.monotonic_ns()
+                lost = TrialState.LOST.value
+                self._journal.append(
+                    RunRecord(t=t, begin_ns=t, kind="baseline", name=name, state=lost, error=_SEARCH_ENDED)
+                )
 
     def _baseline_jobs(self) -> list[Job]:
         jobs = []

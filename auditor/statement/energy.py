@@ -254,11 +254,13 @@ def _times_default(record: StudyRecord, usage: Usage) -> tuple[float | None, lis
     """Search energy as a multiple of training the default once."""
     if record.kind == TRAINING:
         return None, []
-    trained = sum(
-        run.kind == "baseline" and run.name == "default" and run.state is TrialState.COMPLETE for run in record.runs
-    )
+    tried = [run for run in record.runs if run.kind == "baseline" and run.name == "default"]
+    trained = sum(run.state is TrialState.COMPLETE for run in tried)
+    if 0 < trained < len(tried):
+        why = f"its account holds {len(tried)} trainings of the default, of which {trained} completed"
+        return None, [info("no-default-energy", f"energy.times_default is null: {why}.")]
     default_uj = usage.by_baseline.get("default", 0)
-    chosen = [r.trial for r in record.runs if r.kind == "baseline" and r.name == "default" and r.trial is not None]
+    chosen = [run.trial for run in tried if run.trial is not None]
     if chosen and default_uj == 0:
         default_uj = trained * usage.by_trial.get(chosen[0], 0)
     if trained and default_uj > 0:

@@ -110,6 +110,17 @@ def search(tmp_path: Path) -> Iterator[Search]:
         made.stop()
 
 
+def book(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
+    """Let an account have energy on the books of every study."""
+    closed = StudyReader.close
+
+    def close(reader: StudyReader, *policy: Any) -> tuple[StudyRecord, Any]:
+        record, ledger = closed(reader, *policy)
+        return replace(record, books=replace(record.books, accounts={account: 7})), ledger
+
+    monkeypatch.setattr(StudyReader, "close", close)
+
+
 def job(coordinator: Coordinator, worker: str = "w") -> Job:
     given = coordinator.next(worker)
     assert isinstance(given, Job), given
@@ -563,14 +574,19 @@ class TestBaselinesAndEvaluation:
     ) -> None:
         first = job(search.start(trials=0, evaluation_seeds=1))
         search.crash()
-        closed = StudyReader.close
-
-        def close(reader: StudyReader) -> tuple[StudyRecord, Any]:
-            record, ledger = closed(reader)
-            return replace(record, books=replace(record.books, accounts={f"{first.account}/train": 7})), ledger
-
-        monkeypatch.setattr(StudyReader, "close", close)
+        book(monkeypatch, f"{first.account}/train")
         assert job(search.start(trials=0, evaluation_seeds=1)).account == f"{first.account}-2"
+
+    def test_a_baseline_that_a_crash_ended_is_lost(self, search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = job(search.start(trials=0, baselines=("default",)))
+        search.crash()
+        book(monkeypatch, f"{first.account}/train")
+        for _ in range(2):  # on record it is once
+            assert job(search.start(trials=0, baselines=("default",))).account == first.account
+            search.crash()
+        [run] = search.record().runs
+        assert (run.kind, run.name, run.state) == ("baseline", "default", TrialState.LOST)
+        assert run.error == "the search ended before it did"
 
     def test_a_failing_baseline_ends_nothing(self, search: Search) -> None:
         coordinator = search.start(trials=0, baselines=("default", "svc"))

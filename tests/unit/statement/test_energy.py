@@ -115,6 +115,14 @@ def test_a_default_trained_twice_counts_once():
     assert statement["gain"]["baseline"]["value"] == pytest.approx(0.955)
 
 
+@pytest.mark.parametrize("state", [TrialState.LOST, TrialState.FAILED])
+def test_a_default_that_was_tried_again_has_no_multiple(state):
+    """Its account holds both trainings: by that the search would look cheaper than it was."""
+    statement = build(runs=(records.baseline("default", None, state=state), records.baseline("default", 0.95)))
+    assert statement["energy"]["times_default"] is None
+    assert "holds 2 trainings of the default, of which 1 completed" in message(statement, "no-default-energy")
+
+
 def test_unsealed_books_are_a_finding():
     statement = build(books=records.books(sealed=False, after_seal_s=None))
     assert "books-not-sealed" in codes(statement)
