@@ -9,10 +9,10 @@ import numpy as np
 
 from auditor.analysis.incumbents import incumbents, marginal, tail_share
 from auditor.domain.quantities import MICROJOULES_PER_JOULE
-from auditor.domain.study import Finding, StudyRecord, Trial, TrialState
+from auditor.domain.study import Finding, StudyRecord, Trial
+from auditor.statement.draws import full_fidelity, value_at_full_fidelity
 from auditor.statement.objections import info
 from auditor.statement.usage import Usage, is_metered
-from auditor.statement.values import finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,9 @@ class Axis:
 
 
 def ranked_trials(record: StudyRecord) -> tuple[Trial, ...]:
-    """Trials that may be ranked: complete, with a finite value; never a pruned trial's last step."""
-    return tuple(
-        trial for trial in record.trials if trial.state is TrialState.COMPLETE and finite(trial.value) is not None
-    )
+    """Trials that may be ranked: complete at full fidelity, with a finite value; never a pruned trial's last step."""
+    full = full_fidelity(record.trials)
+    return tuple(trial for trial in record.trials if value_at_full_fidelity(trial, full) is not None)
 
 
 def course_sections(record: StudyRecord, usage: Usage, *, delta: float) -> tuple[dict[str, Any], list[Finding]]:

@@ -50,8 +50,10 @@ def draws_of(record: StudyRecord, usage: Usage) -> Draws | None:
 
 
 def full_fidelity(trials: Sequence[Trial]) -> float | None:
-    """The largest fidelity of some trials; ``None`` where none has any."""
-    return max((f for trial in trials if (f := finite(trial.fidelity)) is not None), default=None)
+    """The largest fidelity of the trials that completed with a value; ``None`` where none of them has any."""
+    ended = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    valued = [trial for trial in ended if finite(trial.value) is not None or trial.values]
+    return max((f for trial in valued if (f := finite(trial.fidelity)) is not None), default=None)
 
 
 def value_at_full_fidelity(trial: Trial, full: float | None) -> float | None:

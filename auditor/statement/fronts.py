@@ -50,10 +50,12 @@ def _of_energy(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], list[
 
 def _of_values(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], list[Finding]]:
     maximize = [direction != "minimize" for direction in record.directions]
+    full = full_fidelity(record.trials)
     entered = [
         trial
         for trial in record.trials
         if trial.state is TrialState.COMPLETE
+        and (full is None or trial.fidelity == full)
         and len(trial.values) == len(maximize)
         and all(finite(value) is not None for value in trial.values)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor.domain.study import Finding, Run, StudyRecord, TrialState
 from auditor.statement.advice import SEEDS_ADVISED, Advice, advice_on
+from auditor.statement.course import ranked_trials
 from auditor.statement.gain import Gain, completed_baselines
 from auditor.statement.objections import info, warning
 from auditor.statement.values import counted, finite
@@ -51,6 +52,20 @@ def _trials(record: StudyRecord, gain: Gain) -> list[Finding]:
                 "non-finite-value",
                 f"{counted(len(odd), 'complete trial')} can't be ranked for want of a finite "
                 f"{record.metric or 'value'}: {listed}.",
+            )
+        )
+    ranked = {trial.number for trial in ranked_trials(record)}
+    short = [
+        trial.number
+        for trial in record.trials
+        if trial.state is TrialState.COMPLETE and finite(trial.value) is not None and trial.number not in ranked
+    ]
+    if short:
+        listed = ", ".join(map(str, short[:10])) + (", …" if len(short) > 10 else "")
+        found.append(
+            info(
+                "low-fidelity",
+                f"{counted(len(short), 'complete trial')} can't be the best, trained for less than others: {listed}.",
             )
         )
     outdated = [

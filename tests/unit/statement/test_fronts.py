@@ -48,6 +48,12 @@ def test_several_objectives_have_a_front_and_a_volume():
     assert statement["verdict"]["grade"] == "cannot say"
 
 
+def test_of_several_objectives_too_only_full_fidelity_counts():
+    record = records.several_objectives()
+    trials = tuple(replace(t, fidelity=1.0 if t.number == 1 else 10.0) for t in record.trials)
+    assert [row["trial"] for row in build(replace(record, trials=trials))["pareto"]] == [3, 0]
+
+
 def test_one_objective_has_no_volume():
     statement = build(records.record())
     assert statement["hypervolume"] is None

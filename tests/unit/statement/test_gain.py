@@ -48,6 +48,16 @@ def test_the_winner_of_equals_is_the_earlier():
     assert build(trials=(records.trial(0, 0.9), records.trial(1, 0.9)))["gain"]["best"]["trial"] == 0
 
 
+def test_a_trial_at_less_than_full_fidelity_is_never_the_winner():
+    trials = tuple(replace(t, fidelity=1.0 if t.number == 3 else 10.0) for t in records.TRIALS)
+    statement = build(trials=trials)
+    assert statement["gain"]["best"]["trial"] == 1
+    assert {step["trial"] for step in statement["incumbents"]} == {0, 1}
+    assert message(statement, "low-fidelity").startswith("1 complete trial can't be the best")
+    diverged = (*records.TRIALS, replace(records.trial(4, float("nan")), fidelity=100.0))
+    assert build(trials=diverged)["gain"]["best"]["trial"] == 3
+
+
 def test_alternatives_with_their_energy():
     alternatives = (
         records.baseline("svc", 0.96, 0.955),
