@@ -64,6 +64,7 @@ def test_one_that_met_the_stopping_criterion_is_complete(tmp_path: Path) -> None
     stopped = trial(tmp_path, 0, steps(0.99), stop={"acc": 0.95})
     study = read(experiment(tmp_path, [stopped, trial(tmp_path, 1, steps(0.1, 0.2))]))
     assert [t.state.value for t in study.trials] == ["complete", "complete"]
+    assert [t.fidelity for t in study.trials] == [2.0, 2.0]  # both in full: either may be the winner
 
 
 def test_results_are_newer_than_the_state(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,10 @@ class RayTuneImporter:
         direction, found = direction_of(metric, options.get("direction"))
         longest = max((draft.iterations for draft in drafts), default=0)
         early = [place for place, draft in enumerate(drafts) if _stopped_early(draft, longest)]
-        trials = tuple(_trial(place, d, metric, test, energy, place in set(early)) for place, d in enumerate(drafts))
+        trials = tuple(
+            _in_full(_trial(place, d, metric, test, energy, place in set(early)), longest)
+            for place, d in enumerate(drafts)
+        )
         return ImportedStudy(
             name=folder.resolve().name,
             metric=metric,
@@ -218,6 +221,11 @@ def _early(early: Sequence[int], trials: int, longest: int) -> tuple[Finding, ..
         "since Ray Tune does not say which ones its scheduler stopped."
     )
     return (Finding(code="pruned-by-length", severity=Severity.INFO, message=message),)
+
+
+def _in_full(trial: ImportedTrial, longest: int) -> ImportedTrial:
+    """What met the stopping criterion of the experiment was trained in full, however soon it did."""
+    return replace(trial, fidelity=float(longest) or None) if trial.state is TrialState.COMPLETE else trial
 
 
 def _trial(
