@@ -16,7 +16,7 @@ from auditor.statement.draws import Draws, draws_of
 from auditor.statement.gain import Gain
 from auditor.statement.objections import info, warning
 from auditor.statement.usage import Usage, is_metered
-from auditor.statement.values import counted, percent
+from auditor.statement.values import counted, finite, percent
 
 
 def chance_sections(record: StudyRecord, usage: Usage, gain: Gain) -> tuple[dict[str, Any], list[Finding]]:
@@ -113,8 +113,8 @@ def _arm(
         "ci95": None,
         "draws": len(draws.values),
         "total_j": spent[-1],
-        "relative_percent": relative,
-        "relative_error_percent": relative_error,
+        "relative_percent": finite(relative),
+        "relative_error_percent": finite(relative_error),
         "course": {"search": _steps(search), "arm": _steps(random)},
     }
     remarks = [
@@ -124,11 +124,11 @@ def _arm(
             "run would be; repeat the search under other seeds (auditor search --repeat).",
         )
     ]
-    if relative_error is None:
+    if section["relative_error_percent"] is None:
         remarks.append(
             info("no-relative-error", "random_arm.relative_error_percent is null: the values are no accuracies.")
         )
-    if relative is None:
+    if section["relative_percent"] is None:
         remarks.append(
             info("no-relative", "random_arm.relative_percent is null: random search's mean is 0, or no trial is best.")
         )

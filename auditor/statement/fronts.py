@@ -77,7 +77,7 @@ def _of_values(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], list[
         info("several-objectives", "pareto[].value is null: the study has several objectives, in pareto[].values.")
     ]
     reference = reference_point([points], maximize=maximize)
-    volume = None if reference is None else hypervolume(points, reference=reference, maximize=maximize)
+    volume = None if reference is None else finite(hypervolume(points, reference=reference, maximize=maximize))
     if any(row["energy_j"] is None for row in rows):
         found.append(info("no-pareto-energy", "pareto[].energy_j is null where nothing is booked for a trial."))
     if volume is None or reference is None:

@@ -191,9 +191,10 @@ def _optimism(
         return None, None
     if len(fresh) >= 2:
         return selection_optimism(best.value, fresh, maximize=maximize), "fresh seeds"
-    if best.test_value is None:
+    test_value = finite(best.test_value)
+    if test_value is None:
         return None, None
-    found = approximate_optimism(best.value, best.test_value, _tested(ranked, best), maximize=maximize)
+    found = approximate_optimism(best.value, test_value, _tested(ranked, best), maximize=maximize)
     return found, None if found is None else "approximate"
 
 
@@ -201,9 +202,9 @@ def _tested(ranked: Sequence[Trial], best: Trial | None) -> list[tuple[float, fl
     """Validation and test value of the other trials that completed at full fidelity."""
     full = full_fidelity(ranked)
     return [
-        (value, trial.test_value)
+        (value, test_value)
         for trial in ranked
-        if trial.test_value is not None
+        if (test_value := finite(trial.test_value)) is not None
         and (best is None or trial.number != best.number)
         and (value := value_at_full_fidelity(trial, full)) is not None
     ]

@@ -15,7 +15,7 @@ from auditor.statement.gain import Gain
 from auditor.statement.inference import Inference
 from auditor.statement.objections import info
 from auditor.statement.usage import Usage, is_metered, retraining
-from auditor.statement.values import mean
+from auditor.statement.values import finite, mean
 
 _NO_TRAINING = frozenset({Phase.TEST.value, Phase.PREDICT.value})
 
@@ -49,8 +49,8 @@ def repay_section(
         "trainings": trainings,
         "tasks": None,
         "reuse": reuse,
-        "energy_per_gain_j": None if points is None or search_j is None else search_j / points,
-        "cost_per_gain": None if points is None or cost is None else cost / points,
+        "energy_per_gain_j": None if points is None or search_j is None else finite(search_j / points),
+        "cost_per_gain": None if points is None or cost is None else finite(cost / points),
     }
     if section["energy_per_gain_j"] is None:
         why = nothing if points is None else "no energy is on the books"

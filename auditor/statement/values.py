@@ -12,9 +12,13 @@ from auditor.domain.quantities import NS_PER_S
 NS_PER_US = 1_000
 
 
+LARGEST = 1e150
+"""Size from which on squares overflow: nothing measures so much; it stands for a failure (``sys.float_info.max``)."""
+
+
 def finite(value: float | None) -> float | None:
-    """The value, or ``None`` where JSON has no figure for it (``nan``, infinite)."""
-    return None if value is None or not math.isfinite(value) else float(value)
+    """The value, or ``None`` where it is no figure to reckon with (``nan``, infinite, beyond :data:`LARGEST`)."""
+    return None if value is None or not abs(value) <= LARGEST else float(value)
 
 
 def mean(values: Iterable[float | None]) -> float | None:

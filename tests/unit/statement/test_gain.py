@@ -1,5 +1,7 @@
 """What the search bought, and what is said where that can't be told."""
 
+import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -153,6 +155,20 @@ def test_values_that_are_not_finite_are_never_ranked():
 
 def statement_of(record):
     return build_statement(record, Parameters(), version="1")
+
+
+def test_a_penalty_that_stands_for_a_failure_is_no_value():
+    """Sums of ``sys.float_info.max`` overflow; no statement could be written."""
+    record = records.minimised()
+    penalty = sys.float_info.max
+    trials = (*record.trials, *(records.trial(n, penalty) for n in (4, 5, 6)))
+    runs = (*record.runs, records.baseline("svc", penalty, penalty), records.baseline("svc", penalty, penalty))
+    trials = tuple(replace(trial, test_value=penalty) for trial in trials)
+    changed = replace(record, trials=trials, runs=runs, sampler="random")
+    statement = build_statement(changed, Parameters(), version="1")
+    json.dumps(statement, allow_nan=False)
+    assert statement["gain"]["best"]["trial"] == 3
+    assert "3 complete trials can't be ranked" in message(statement, "non-finite-value")
 
 
 class TestSampling:
