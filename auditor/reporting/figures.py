@@ -12,6 +12,7 @@ from auditor.domain.quantities import JOULES_PER_KWH
 
 NOT_AVAILABLE = "not available"
 MOST_DECIMALS = 6
+_NOISE = 1e-15
 
 _Steps = Sequence[tuple[float, str]]
 _ENERGY: _Steps = ((1e12, "TJ"), (1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ"), (1, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
@@ -126,14 +127,25 @@ def fixed(value: float | None, places: int) -> str:
     """A figure with so many decimals, for columns of them."""
     if value is None or not math.isfinite(value):
         return NOT_AVAILABLE
-    return f"{value:,.{places}f}"
+    return number(value) if _hidden(value, places) else _without_sign_of_zero(f"{value:,.{places}f}")
 
 
 def signed(difference: float | None, places: int) -> str:
     """A difference with its sign: ``+0.004``, ``-0.010``."""
     if difference is None or not math.isfinite(difference):
         return NOT_AVAILABLE
-    return f"{difference:+,.{places}f}"
+    if _hidden(difference, places):
+        return f"{'+' if difference > 0 else ''}{number(difference)}"
+    return _without_sign_of_zero(f"{difference:+,.{places}f}")
+
+
+def _hidden(value: float, places: int) -> bool:
+    """Whether no more decimals are to be had, and these would leave nothing of it; below that it is rounding."""
+    return places >= MOST_DECIMALS - 1 and _NOISE < abs(value) < 10.0 ** (1 - places)
+
+
+def _without_sign_of_zero(text: str) -> str:
+    return text.replace("-", "", 1) if not text.strip("-0.,") else text
 
 
 def _rounded(value: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from auditor.domain.quantities import NS_PER_S
 
 NS_PER_US = 1_000
+_MOST_DECIMALS, _SMALL = 9, 1e-6
 
 
 LARGEST = 1e150
@@ -62,8 +63,10 @@ def signed(value: float, *, uncertainty: float) -> str:
     """A difference with its sign and no more decimals than its uncertainty allows (2 digits of that)."""
     if not uncertainty > 0.0:
         return f"{'+' if value >= 0 else '-'}{number(abs(value))}"
-    decimals = min(9, max(0, 1 - math.floor(math.log10(uncertainty))))
-    return f"{value:+,.{decimals}f}"
+    decimals = max(0, 1 - math.floor(math.log10(uncertainty)))
+    if decimals > _MOST_DECIMALS and 0.0 < abs(value) < _SMALL:
+        return f"{value:+.2e}"
+    return f"{value + 0.0:+,.{min(_MOST_DECIMALS, decimals)}f}"
 
 
 def energy(energy_j: float) -> str:

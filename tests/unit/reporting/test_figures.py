@@ -113,6 +113,15 @@ def test_multiples_counts_and_differences() -> None:
     assert figures.fixed(0.98, 3) == "0.980"
 
 
+def test_a_figure_too_small_for_decimals_is_not_shown_as_nothing() -> None:
+    places = figures.decimals([4.38e-13, 5.12e-13])
+    assert figures.fixed(4.38e-13, places) == "4.38 × 10⁻¹³"
+    assert figures.signed(-7.4e-14, places) == "-7.40 × 10⁻¹⁴"
+    assert figures.signed(1.2e-6, 6) == "+1.20 × 10⁻⁶"
+    assert (figures.fixed(0.00003, 6), figures.signed(0.0004, 3)) == ("0.000030", "+0.000")
+    assert (figures.fixed(-0.0, 2), figures.signed(-5e-17, 6)) == ("0.00", "0.000000")
+
+
 @pytest.mark.parametrize(
     ("values", "places"),
     [

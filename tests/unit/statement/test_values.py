@@ -40,6 +40,8 @@ def test_a_difference_has_the_digits_that_its_uncertainty_allows():
     assert [signed(v, uncertainty=0.014) for v in (0.004, -0.01, 0.018)] == ["+0.004", "-0.010", "+0.018"]
     assert signed(12.3, uncertainty=40.0) == "+12"
     assert signed(-0.03, uncertainty=0.0) == "-0.03"
+    assert signed(-7.4e-14, uncertainty=1e-13) == "-7.40e-14"  # nine decimals would show nothing of it
+    assert signed(0.5, uncertainty=1e-13) == "+0.500000000"
 
 
 def test_small_words():
