@@ -66,7 +66,7 @@ def _text(statement: Statement, grams: float | None) -> list[str]:
         )
     if subject(statement) == "search":
         trainings = figure(statement, "break_even.trainings.new_j")
-        if trainings:
+        if trainings and used_j:
             lines.append(
                 f"Training this model once more takes {energy(trainings)}, {percent(trainings / used_j)} of the search."
             )

@@ -254,9 +254,10 @@ def _unnamed(record: StudyRecord) -> list[Finding]:
         found.append(
             info(
                 "no-test-metric",
-                f"study.test_metric is null: {advice_on(record).test_metric}."
+                f"study.test_metric and gain.test_metric are null: {advice_on(record).test_metric}."
                 if record.imported
-                else "study.test_metric is null: the search space names no metric on the test set.",
+                else "study.test_metric and gain.test_metric are null: the search space names no metric on the test "
+                "set.",
             )
         )
     return found
