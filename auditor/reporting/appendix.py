@@ -23,7 +23,7 @@ from auditor.reporting.figures import (
     signed,
     watt_hours,
 )
-from auditor.reporting.lookup import Statement, figure, interval, joules, records, text, texts
+from auditor.reporting.lookup import Statement, figure, interval, is_imported, joules, records, text, texts
 from auditor.reporting.markdown import escaped
 from auditor.reporting.names import cleaned
 
@@ -107,18 +107,26 @@ def _code(statement: Statement) -> tuple[str, str]:
 
 
 def _seeds(statement: Statement) -> tuple[str, str]:
-    seeds = figure(statement, "gain.seeds") or 0
+    if is_imported(statement):
+        return AUTHOR, "The study ran elsewhere, and its source does not say: name the seeds."
+    seeds = int(figure(statement, "gain.seeds") or 0)
     if not seeds:
         return PARTLY, "The seed of the search stands in study.yaml; there were no final trainings on fresh seeds."
-    return YES, f"In study.yaml and the journals; {count(int(seeds))} fresh seeds for winner and default each."
+    fresh = f"{count(seeds)} fresh seed{'' if seeds == 1 else 's'}"
+    return YES, f"In study.yaml and the journals; {fresh} for winner and default each."
 
 
 def _default(statement: Statement) -> tuple[str, str]:
-    if figure(statement, "gain.baseline.value") is None and figure(statement, "gain.baseline.test_value") is None:
-        return NO, "No default was trained."
-    digits = places(statement)
-    values = [fixed(figure(statement, f"gain.{side}.test_value"), digits) for side in ("baseline", "best")]
-    return YES, f"On test: default {values[0]}, winner {values[1]}."
+    imported = is_imported(statement)
+    for key, where in (("test_value", "test"), ("value", "validation")):
+        values = [figure(statement, f"gain.{side}.{key}") for side in ("baseline", "best")]
+        if None not in values:
+            default, winner = (fixed(value, places(statement)) for value in values)
+            said = f"On {where}: default {default}, winner {winner}."
+            if imported:
+                return PARTLY, f"{said} They were given: say whether both had the same data and training."
+            return (YES, said) if key == "test_value" else (PARTLY, f"{said} On test they were not compared.")
+    return NO, "There are no figures of the default and the winner." if imported else "The default was not compared."
 
 
 def _random(statement: Statement) -> tuple[str, str]:
@@ -194,6 +202,8 @@ def _cost(statement: Statement) -> tuple[str, str]:
     wall = figure(statement, "compute.wall_s")
     if wall is not None:
         parts.append(f"{duration(wall)} wall time")
+    if is_imported(statement):
+        return PARTLY, "; ".join(parts) + ". Of the trials alone, as far as it is known; say what lay around them."
     return YES, "; ".join(parts) + "."
 
 
@@ -206,7 +216,8 @@ def _hardware(statement: Statement) -> tuple[str, str]:
     if not measured:
         return NO, "No measured part is on the books; say what it ran on."
     over = "" if coverage is None else f"; {percent(coverage)} of the time metered"
-    return PARTLY, f"{'; '.join(dict.fromkeys(measured))}{over}. Versions stand in study.yaml; name the machine."
+    versions = "N" if is_imported(statement) else "Versions stand in study.yaml; n"
+    return PARTLY, f"{'; '.join(dict.fromkeys(measured))}{over}. {versions}ame the machine."
 
 
 def _tuning(statement: Statement) -> tuple[str, str]:

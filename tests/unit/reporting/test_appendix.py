@@ -50,6 +50,30 @@ class TestChecklist:
         statement["expected_max"] = None
         assert [a.verdict for a in checklist(statement) if "random search" in a.question] == [NO]
 
+    def test_of_an_import_no_more_is_claimed_than_its_source_says(self) -> None:
+        statement = full_statement()
+        statement["study"]["imported"] = True
+        found = {answer.question: answer for answer in checklist(statement)}
+        seeds, default, cost = (
+            next(answer for question, answer in found.items() if word in question)
+            for word in ("seeds of the search", "default on the same data", "whole procedure")
+        )
+        assert seeds.verdict == AUTHOR
+        assert (default.verdict, cost.verdict) == (PARTLY, PARTLY)
+        assert not any("study.yaml and the journals" in answer.evidence for answer in found.values())
+
+    def test_a_default_without_a_test_figure_is_half_a_comparison(self) -> None:
+        statement = full_statement()
+        statement["gain"]["baseline"]["test_value"] = None
+        [answer] = [a for a in checklist(statement) if "default on the same data" in a.question]
+        assert answer.verdict == PARTLY
+        assert "not available" not in answer.evidence
+
+    def test_one_seed_is_one(self) -> None:
+        statement = full_statement()
+        statement["gain"]["seeds"] = 1
+        assert "; 1 fresh seed for winner" in evidence(statement, "seeds of the search")
+
     @pytest.mark.parametrize("name", HOSTILE)
     def test_names_stay_names(self, name: str) -> None:
         page = render_appendix(hostile_statement(name))
