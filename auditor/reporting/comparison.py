@@ -121,7 +121,7 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "gain.delta_test",
             "Gain on test",
             signed(figure(statement, "gain.delta_test"), digits),
-            f"winner less default; {each}",
+            f"{_order(statement)}; {each}",
         ),
         Fact.of(
             statement,
@@ -167,6 +167,12 @@ def gain_facts(statement: Statement) -> list[Fact]:
             "known only in hindsight",
         ),
     ]
+
+
+def _order(statement: Statement) -> str:
+    """What is taken from what, so that positive is better."""
+    lower = text(statement, "study.direction") == "minimize"
+    return "default less winner: lower is better" if lower else "winner less default"
 
 
 def _sampling(statement: Statement, digits: int) -> Fact:

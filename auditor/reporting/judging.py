@@ -37,7 +37,7 @@ def chance_facts(statement: Statement) -> list[Fact]:
                 "random_arm.relative_percent",
                 "Winner over the mean draw",
                 NOT_AVAILABLE if share is None else f"{share:+.1f} %",
-                f"of {count(int(figure(statement, 'random_arm.draws') or 0))} draws, on validation",
+                "mean of the draws that gave a value, on validation",
             )
         )
     rows = records(statement, "expected_max")

@@ -27,8 +27,9 @@ METHODS = {
         "forwards and backwards, times the batches. Operators that the counter does not know are missing."
     ),
     "gain.delta_test": (
-        "Mean of the winner less mean of the default on the test set, each trained anew on fresh seeds. It judges "
-        "this winner; a claim about the search method takes several whole searches."
+        "Mean of the winner less mean of the default on the test set (the other way round where lower is better), each "
+        "trained anew on fresh seeds. It judges this winner; a claim about the search method takes several whole "
+        "searches."
     ),
     "gain.ci95": (
         "Welch's interval over seeds (Bouthillier et al. 2021). It holds the noise of training, not that of the "
@@ -68,7 +69,8 @@ METHODS = {
         "who was ahead, not by how much another run would be."
     ),
     "random_arm.relative_percent": (
-        "100 × (winner − mean of the draws) / mean of the draws, on validation (Yang et al. 2020)."
+        "100 × (winner − mean of the draws) / mean of the draws, on validation (Yang et al. 2020); positive where the "
+        "winner is better. Draws that gave nothing are in none of it."
     ),
     "pareto": (
         "Trials that completed at full fidelity and that no other beats in both value and energy of their training. "

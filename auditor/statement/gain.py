@@ -34,12 +34,19 @@ class Alternative:
         value: Metric on the validation set.
         test_value: Metric on the test set.
         energy_j: Energy of its account in joules; ``None`` where nothing is booked.
+        arm: Whether it is the random arm, of which one draw is chosen.
     """
 
     name: str
     value: float | None
     test_value: float | None
     energy_j: float | None
+    arm: bool = False
+
+    @property
+    def said(self) -> str:
+        """Its name in a sentence."""
+        return "the best draw of the random arm" if self.arm else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +292,8 @@ def _alternatives(record: StudyRecord, usage: Usage) -> tuple[Alternative, ...]:
     for name in names:
         runs = completed_baselines(record, name)
         energy_uj = usage.by_baseline.get(name)
-        if any(run.draw is not None for run in record.runs if run.name == name):
+        arm = any(run.draw is not None for run in record.runs if run.name == name)
+        if arm:
             runs = _best_draw(record, runs)
             energy_uj = usage.random_arm_uj
         found.append(
@@ -294,6 +302,7 @@ def _alternatives(record: StudyRecord, usage: Usage) -> tuple[Alternative, ...]:
                 value=mean(run.value for run in runs),
                 test_value=mean(run.test_value for run in runs),
                 energy_j=None if energy_uj is None else uj_to_j(energy_uj),
+                arm=arm,
             )
         )
     return tuple(found)

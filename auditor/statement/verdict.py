@@ -162,9 +162,9 @@ def _on_gain(evidence: Evidence) -> list[str]:
     if gain.delta_test is None:
         return []
     if gain.interval is None:
-        difference = signed(gain.delta_test, uncertainty=0.0)
+        difference = betters(evidence, signed(gain.delta_test, uncertainty=0.0))
         once = counted(1, evidence.advice.sample)
-        return [f"On test the winner is {difference} over the default; {once} on a side gives no interval."]
+        return [f"{difference[:1].upper()}{difference[1:]}; {once} on a side gives no interval."]
     low, high = gain.interval.low, gain.interval.high
     width = (high - low) / 2.0
     bounds = f"{signed(low, uncertainty=width)} and {signed(high, uncertainty=width)}"
@@ -177,6 +177,13 @@ def _on_gain(evidence: Evidence) -> list[str]:
     elif gain.sd == 0.0:
         reasons.append("All seeds of a side gave the same figure, so the interval has no width and hides chance.")
     return reasons
+
+
+def betters(evidence: Evidence, improvement: str) -> str:
+    """By how much the winner is the better one, in words that fit the direction of the metric."""
+    if evidence.gain.maximize:
+        return f"on test the winner is {improvement} over the default"
+    return f"on test, where lower is better, the winner betters the default by {improvement}"
 
 
 def _on_cost(evidence: Evidence) -> list[str]:
@@ -196,7 +203,8 @@ def _on_alternatives(evidence: Evidence) -> list[str]:
     for rival, known in ((evidence.cheaper, True), (evidence.perhaps_cheaper, False)):
         if rival is None or winner is None or rival.test_value is None:
             continue
-        reached = f"{rival.name} reaches {number(rival.test_value)} on test, the winner {number(winner)}"
+        name = f"{rival.said[:1].upper()}{rival.said[1:]}" if rival.arm else rival.name
+        reached = f"{name} reaches {number(rival.test_value)} on test, the winner {number(winner)}"
         if known and rival.energy_j is not None and evidence.search_j is not None:
             reasons.append(f"{reached}, for {energy(rival.energy_j)} instead of {energy(evidence.search_j)}.")
         else:

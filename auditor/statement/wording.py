@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditor.analysis.detectable import MOST_SEEDS, seeds_to_detect
 from auditor.statement.advice import SEEDS_ADVISED
 from auditor.statement.values import counted, duration, energy, number, percent, signed
-from auditor.statement.verdict import LEAST_TRIALS, Evidence, VerdictGrade, missing
+from auditor.statement.verdict import LEAST_TRIALS, Evidence, VerdictGrade, betters, missing
 
 LONG_TAIL = 0.5
 _CENT = 0.01
@@ -41,7 +41,7 @@ def next_step(evidence: Evidence, grade: VerdictGrade) -> str:
     if rival is not None and evidence.gain.as_good_as_default(rival):
         more = _more_seeds(evidence) if grade is VerdictGrade.NOT_SHOWN else None
         settle = f"; {more} would settle whether the winner beats the default" if more else ""
-        return f"Ship {rival.name}{settle}."
+        return f"Ship {rival.said}{settle}."
     if grade is VerdictGrade.PAID:
         return f"Keep the winner ({_winner(evidence)}){_stop_earlier(evidence)}."
     if grade is VerdictGrade.NOT_PAID:
@@ -100,7 +100,7 @@ def _settle(evidence: Evidence) -> str:
         return f"Run at least {SEEDS_ADVISED} seeds each for winner and default (evaluation.seeds)."
     if gain.interval.low > evidence.worth_gain:
         if evidence.perhaps_cheaper is not None:
-            return f"Meter {evidence.perhaps_cheaper.name}: it does as well, and may be cheaper than the search."
+            return f"Meter {evidence.perhaps_cheaper.said}: it does as well, and may be cheaper than the search."
         prices = f"{evidence.advice.price}, {evidence.advice.device_price}"
         return f"Give the missing price ({prices}) to check the cost limit."
     more = _more_seeds(evidence)
@@ -139,7 +139,7 @@ def _alternative(evidence: Evidence) -> str:
     if rival is None or winner is None or rival.test_value is None or rival.energy_j is None:
         return ""
     reached = f"reaches {number(rival.test_value)} on test, the winner of the search {number(winner)}"
-    return f"the baseline {rival.name}, for {energy(rival.energy_j)}, {reached}"
+    return f"{'' if rival.arm else 'the baseline '}{rival.said}, for {energy(rival.energy_j)}, {reached}"
 
 
 def _over_limit(evidence: Evidence) -> str:
@@ -155,25 +155,19 @@ def _gain(evidence: Evidence) -> str:
     if gain.delta_test is None:
         return ""
     if gain.interval is None:
-        difference = _by(evidence, signed(gain.delta_test, uncertainty=0.0))
+        difference = betters(evidence, signed(gain.delta_test, uncertainty=0.0))
         return f"{difference}; {counted(1, evidence.advice.sample)} on a side can't tell that from chance"
     seeds = counted(gain.seeds, "seed")
     low, high = gain.interval.low, gain.interval.high
     low_text, middle, high_text = (
         signed(value, uncertainty=(high - low) / 2.0) for value in (low, gain.delta_test, high)
     )
-    text = f"{_by(evidence, middle)} (95 % interval {low_text} to {high_text}; {seeds} each)"
+    text = f"{betters(evidence, middle)} (95 % interval {low_text} to {high_text}; {seeds} each)"
     if evidence.worth_gain:
         text += f", where a gain must exceed {number(evidence.worth_gain)}"
     if gain.detectable is not None:
         text += f", and gains under {number(gain.detectable)} can easily be missed with {seeds}"
     return text
-
-
-def _by(evidence: Evidence, improvement: str) -> str:
-    if evidence.gain.maximize:
-        return f"on test the winner is {improvement} over the default"
-    return f"on test, where lower is better, the winner betters the default by {improvement}"
 
 
 def _spent(evidence: Evidence) -> str:

@@ -101,6 +101,16 @@ def test_differences_show_two_digits_of_their_uncertainty() -> None:
     assert facts["gain.detectable"] == "0.0032"
 
 
+@pytest.mark.parametrize(
+    ("direction", "order"), [("maximize", "winner less default"), ("minimize", "default less winner: lower is better")]
+)
+def test_a_gain_says_what_is_taken_from_what(direction: str, order: str) -> None:
+    statement = full_statement()
+    statement["study"]["direction"] = direction
+    [fact] = [fact for fact in build_view(statement).gain_facts if fact.path == "gain.delta_test"]
+    assert fact.note.startswith(f"{order}; ")
+
+
 def test_findings_come_gravest_first() -> None:
     statement = full_statement()
     statement["findings"].append({"code": "books", "severity": "error", "message": "m"})

@@ -217,6 +217,24 @@ def test_minimisation_says_what_plus_means():
     assert "where lower is better, the winner betters the default by +0.0340" in result["sentence"]
 
 
+def test_minimised_the_reasons_say_so_too():
+    record = records.minimised()
+    one = tuple(run for run in record.runs if run.seed in (None, 100))
+    result = build_statement(replace(record, runs=one), Parameters(), version="1")["verdict"]
+    assert result["reasons"] == [
+        "On test, where lower is better, the winner betters the default by +0.035; 1 seed on a side gives no interval."
+    ]
+
+
+def test_the_random_arm_is_no_model_to_ship_but_its_best_draw_is():
+    record = records.with_arm(((0.9, 30), (0.995, 40)))
+    result = build_statement(record, Parameters(), version="1")["verdict"]
+    assert result["grade"] == "not paid"
+    assert result["sentence"].startswith("Not worth it: the best draw of the random arm, for 70 J, reaches 0.985 on test")
+    assert result["next"] == "Ship the best draw of the random arm."
+    assert result["reasons"][2].startswith("The best draw of the random arm reaches 0.985 on test")
+
+
 def test_all_that_is_missing_stands_in_the_sentence():
     sentence = build_statement(records.empty(), Parameters(), version="1")["verdict"]["sentence"]
     assert sentence == (
