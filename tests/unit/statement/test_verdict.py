@@ -230,7 +230,9 @@ def test_the_random_arm_is_no_model_to_ship_but_its_best_draw_is():
     record = records.with_arm(((0.9, 30), (0.995, 40)))
     result = build_statement(record, Parameters(), version="1")["verdict"]
     assert result["grade"] == "not paid"
-    assert result["sentence"].startswith("Not worth it: the best draw of the random arm, for 70 J, reaches 0.985 on test")
+    assert result["sentence"].startswith(
+        "Not worth it: the best draw of the random arm, for 70 J, reaches 0.985 on test"
+    )
     assert result["next"] == "Ship the best draw of the random arm."
     assert result["reasons"][2].startswith("The best draw of the random arm reaches 0.985 on test")
 
