@@ -14,7 +14,7 @@ from auditor.domain.parameters import Parameters
 from auditor.domain.quantities import NS_PER_S, uj_to_j
 from auditor.domain.study import Finding, Run, Severity, StudyRecord, Trial
 from auditor.metering.activity import node_name
-from auditor.metering.crosscheck import otherwise_metered, without_energy
+from auditor.metering.crosscheck import gone_on_with, otherwise_metered, without_energy
 from auditor.metering.folder import StudyFile, StudyFolder, stored_parameters
 from auditor.metering.history import runs_of, trials_of
 from auditor.metering.journal import JournalReader
@@ -165,6 +165,7 @@ class StudyReader:
                 *found,
                 *otherwise_metered(self._of(Readings), self.file.config.get("metering", {})),
                 *without_energy(trials, books),
+                *gone_on_with(trials, timeline.sessions()),
             ),
         )
         return record, ledger

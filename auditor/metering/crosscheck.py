@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from auditor.accounting.coverage import Session
 from auditor.domain.quantities import NS_PER_S
 from auditor.domain.study import Books, Finding, Severity, Trial, TrialState
 from auditor.metering.parts import Readings
@@ -72,3 +73,25 @@ def otherwise_metered(readings: Sequence[Readings], asked: Mapping[str, Any]) ->
 def _settings(node: NodeRecord) -> str:
     stated = ", ".join(f"{name}={watts:g} W" for name, watts in sorted(node.static_w.items())) or "none stated"
     return f"meters {', '.join(node.meters)}, readings each {node.interval_s:g} s, static power {stated}"
+
+
+def gone_on_with(trials: Sequence[Trial], sessions: Sequence[Session]) -> list[Finding]:
+    """Whether trials were added after a search had ended: who decides that by what was found stops by looking.
+
+    Args:
+        trials: The trials of a study.
+        sessions: When it ran, in order.
+    """
+    begins = [trial.begin_ns for trial in trials if trial.begin_ns is not None]
+    ends = [session.end_ns for session in sessions[:-1]]
+    rounds = {sum(end_ns <= begin_ns for end_ns in ends) for begin_ns in begins}
+    if len(rounds) < 2:
+        return []
+    return [
+        Finding(
+            code="gone-on-with",
+            severity=Severity.INFO,
+            message=f"Trials were begun in {len(rounds)} sessions: where it was gone on with because of what had been "
+            "found, the search stopped by looking at values, and its best looks better than it is.",
+        )
+    ]
