@@ -39,7 +39,7 @@ from auditor.ports import SearchSpace
 from auditor.search.arm import RandomArm
 from auditor.search.evaluations import Evaluations, outstanding, unused
 from auditor.search.jobs import Job, Progress, Wait
-from auditor.search.samplers import make_pruner, make_sampler
+from auditor.search.samplers import make_pruner, make_sampler, seed_after
 from auditor.search.space import load_space
 from auditor.training.result import TrainingResult
 
@@ -118,6 +118,8 @@ class Coordinator:
             direction=self._space.direction,
             load_if_exists=True,
         )
+        if begun := len(self._study.get_trials(deepcopy=False)):
+            self._study.sampler = make_sampler(settings.sampler, seed_after(settings.seed, begun))
         self._trials: dict[int, optuna.Trial] = {}
         self._attempts: dict[int, int] = {}
         self._steps: dict[int, set[int]] = {}

@@ -56,6 +56,14 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     return sampler
 
 
+def seed_after(seed: int, trials: int) -> int:
+    """Seed of the sampler of a search that goes on after so many trials: with its first it would draw them again."""
+    import numpy as np
+
+    (state,) = np.random.SeedSequence([seed, trials]).generate_state(1)
+    return int(state)
+
+
 def make_pruner(name: str) -> optuna.pruners.BasePruner:
     """A pruner by name."""
     defaults = {"percentile": 25.0} if PRUNERS.get(name, name) == "PercentilePruner" else {}

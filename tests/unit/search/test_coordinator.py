@@ -623,6 +623,15 @@ class TestResume:
         assert (coordinator.progress().best, coordinator.progress().best_trial) == (0.9, 0)
         assert [j.trial for j in run_all(coordinator, by_x)] == [2]
 
+    @pytest.mark.parametrize("sampler", ["random", "tpe"])
+    def test_what_was_drawn_is_not_drawn_again(self, search: Search, sampler: str) -> None:
+        drawn = [j.params["x"] for j in run_all(search.start(trials=3, sampler=sampler), by_x)]
+        search.stop()
+        drawn += [j.params["x"] for j in run_all(search.start(trials=6, sampler=sampler), by_x)]
+        search.stop()
+        drawn += [j.params["x"] for j in run_all(search.start(trials=8, sampler=sampler), by_x)]
+        assert len(set(drawn)) == 8
+
     def test_a_larger_budget_goes_on(self, search: Search) -> None:
         run_all(search.start(trials=1), by_x)
         search.stop()
