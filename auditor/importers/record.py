@@ -244,9 +244,9 @@ def _course(
     grown = np.concatenate([[0.0], np.cumsum(np.cumsum(power)[:-1] * np.diff(times))])
     at_once = np.zeros(len(times))
     np.add.at(at_once, np.searchsorted(times, end[~spans]), energy[~spans])
-    total = np.maximum.accumulate(np.rint(grown + np.cumsum(at_once)).astype(np.int64))
-    total[-1] = sum(energy_uj for _, energy_uj in used)  # exact, where sums of floats are not
-    return tuple(times.tolist()), tuple(np.minimum(total, total[-1]).tolist())
+    total_uj = sum(energy_uj for _, energy_uj in used)  # exact and of any size, where floats and int64 are not
+    rising = np.maximum.accumulate(np.rint(grown + np.cumsum(at_once)))
+    return tuple(times.tolist()), (*(min(int(uj), total_uj) for uj in rising[:-1].tolist()), total_uj)
 
 
 def _reported(component: ComponentBook) -> bool:

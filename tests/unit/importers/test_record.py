@@ -232,5 +232,11 @@ class TestCourse:
         trials = (trial(0, energy_j=1.0), trial(1, energy_j=1.0), trial(2, end_ns=None, state=TrialState.RUNNING))
         assert record(study(*trials)).books.cumulative_uj[-1] == 2 * J
 
+    def test_more_than_64_bits_hold(self) -> None:
+        trials = (trial(0, energy_j=1e13), trial(1, begin_ns=5 * S, end_ns=15 * S, energy_j=1e13))
+        books = record(study(*trials)).books
+        assert books.cumulative_uj == (0, 5 * 10**18, 15 * 10**18, 2 * 10**19)
+        assert books.residual_uj == 0
+
     def test_a_trial_with_energy_and_no_end_does(self) -> None:
         assert record(study(trial(0, energy_j=1.0), trial(1, energy_j=1.0, end_ns=None))).books.cumulative_uj == ()
