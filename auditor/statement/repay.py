@@ -52,11 +52,12 @@ def repay_section(
         "energy_per_gain_j": None if points is None or search_j is None else finite(search_j / points),
         "cost_per_gain": None if points is None or cost is None else finite(cost / points),
     }
+    nothing = "the gain on test is not known" if gain.delta_test is None else "nothing was gained on test"
     if section["energy_per_gain_j"] is None:
         why = nothing if points is None else "no energy is on the books"
         found.append(info("no-energy-per-gain", f"break_even.energy_per_gain_j is null: {why}."))
     if section["cost_per_gain"] is None:
-        why = nothing if points is None else "no price was given"
+        why = nothing if points is None else "what the search cost is not known"
         found.append(info("no-cost-per-gain", f"break_even.cost_per_gain is null: {why}."))
     return section, found
 

@@ -58,6 +58,15 @@ def test_a_difference_that_may_be_nothing_establishes_nothing():
     )
 
 
+def test_a_gain_that_is_not_known_is_not_called_none():
+    def why(record):
+        return [f["message"] for f in build(record)["findings"] if f["code"] == "no-energy-per-gain"]
+
+    assert why(records.record(runs=())) == ["break_even.energy_per_gain_j is null: the gain on test is not known."]
+    worse = records.record(runs=records.runs(winner=records.DEFAULT_TESTS, default=records.WINNER_TESTS))
+    assert why(worse) == ["break_even.energy_per_gain_j is null: nothing was gained on test."]
+
+
 def test_reuse_is_in_trainings_of_the_winner():
     assert build(records.record())["break_even"]["reuse"] == pytest.approx(400.0 / 16.0)
 
