@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,7 +120,7 @@ def told_of(options: Options) -> Told:
     _at_least("--gpus", options.gpus, 0.0, "how many GPUs each trial held", above=True)
     _at_least("--pue-inside", options.pue_inside, 1.0, "the PUE that reported energy holds")
     return Told(
-        baselines=tuple(map(_baseline, options.baseline or ())),
+        baselines=_baselines(options.baseline or ()),
         baseline_trial=options.baseline_trial,
         sampler=options.sampler,
         gpus=options.gpus,
@@ -157,6 +157,18 @@ def parameters_of(options: Options) -> Parameters:
         worth_gain=options.worth_gain,
         worth_cost=options.worth_cost,
     )
+
+
+def _baselines(texts: Sequence[str]) -> tuple[GivenBaseline, ...]:
+    """Each once: two figures of one name would be taken for two trainings of it."""
+    from auditor.domain.errors import InputError
+
+    found = tuple(map(_baseline, texts))
+    names = [baseline.name for baseline in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"--baseline: '{twice}' is given {names.count(twice)} times; expected each name once")
+    return found
 
 
 def _baseline(text: str) -> GivenBaseline:

@@ -139,6 +139,10 @@ class TestRefused:
             (["--baseline", "default=1,2,3"], r"^--baseline: "),
             (["--baseline", "default=nan"], r"^--baseline: "),
             (["--baseline", "=1"], r"^--baseline: "),
+            (
+                ["--baseline", "default=1", "--baseline", "default=2"],
+                r"^--baseline: 'default' is given 2 times; expected each name once$",
+            ),
             (["--baseline-trial", "9"], r"^--baseline-trial 9: there is no such trial"),
             (["--power-w", "0"], r"^--power-w: 0 is not above 0; expected the watts"),
             (["--power-w", "nan"], r"^--power-w: "),
