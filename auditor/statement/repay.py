@@ -42,7 +42,6 @@ def repay_section(
         found.append(
             info("no-reuse", "break_even.reuse is null: no energy of a training of the winner is on the books.")
         )
-    nothing = "no gain on test is known" if gain.delta_test is None else "nothing was gained on test"
     points = gain.delta_test if gain.delta_test is not None and gain.delta_test > 0.0 else None
     section = {
         "inference": inferences,
