@@ -96,6 +96,8 @@ def _baselines(study: ImportedStudy, told: Told) -> tuple[Run, ...]:
         return tuple(runs)
     if any(run.name == "default" for run in runs):
         raise InputError("--baseline-trial: the default is given by --baseline already; expected one of the two")
+    if study.directions:
+        raise InputError(f"--baseline-trial: the study has {len(study.directions)} objectives; a default needs one")
     chosen = next((trial for trial in study.trials if trial.number == told.baseline_trial), None)
     if chosen is None:
         raise InputError(f"--baseline-trial {told.baseline_trial}: there is no such trial in {study.name}")

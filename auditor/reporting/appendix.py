@@ -27,6 +27,7 @@ from auditor.reporting.lookup import Statement, figure, interval, is_imported, j
 from auditor.reporting.markdown import escaped
 from auditor.reporting.names import cleaned
 
+RANDOM_ARM = "random"
 YES, NO, PARTLY, AUTHOR = "yes", "no", "partly", "to be answered by the author"
 
 
@@ -146,7 +147,8 @@ def _random(statement: Statement) -> tuple[str, str]:
 
 
 def _alternatives(statement: Statement) -> tuple[str, str]:
-    tried = [text(part, "name") for part in records(statement, "gain.alternatives_tried")]
+    names = [text(part, "name") for part in records(statement, "gain.alternatives_tried")]
+    tried = [name for name in names if name != RANDOM_ARM or is_imported(statement)]
     return (YES, f"{', '.join(tried)}.") if tried else (NO, "No baseline beside the default.")
 
 
@@ -225,14 +227,13 @@ def _tuning(statement: Statement) -> tuple[str, str]:
 
 
 def _pruner(statement: Statement) -> tuple[str, str]:
-    if not figure(statement, "trials.pruned"):
+    pruned = int(figure(statement, "trials.pruned") or 0)
+    if not pruned:
         return YES, "No trial was stopped early."
     rho = figure(statement, "proxy.spearman")
     if rho is None:
-        return (
-            NO,
-            f"{count(int(figure(statement, 'trials.pruned') or 0))} trials were pruned, and nothing says how well.",
-        )
+        were = "trial was" if pruned == 1 else "trials were"
+        return NO, f"{count(pruned)} {were} pruned, and nothing says how well."
     survivors = count(int(figure(statement, "proxy.survivors") or 0))
     return PARTLY, f"Rank correlation of early and final values {rho:.2f} over {survivors} survivors only."
 

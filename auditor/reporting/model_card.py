@@ -81,7 +81,7 @@ def _text(statement: Statement, grams: float | None) -> list[str]:
 def _range(statement: Statement, used_j: float) -> str:
     low_j, high_j = figure(statement, "energy.range.low_j"), figure(statement, "energy.range.high_j")
     metered_j = joules(statement, "energy.metered_uj")
-    if low_j is None or high_j is None or not metered_j or low_j == high_j:
+    if low_j is None or high_j is None or not metered_j:
         return ""
     least, most = (energy(bound_j * used_j / metered_j) for bound_j in (low_j, high_j))
-    return f", between {least} and {most} given how it was measured"
+    return "" if least == most else f", between {least} and {most} given how it was measured"

@@ -203,9 +203,10 @@ def _device_time(evidence: Evidence) -> str:
 def _spread(evidence: Evidence) -> str:
     """What the energy could be, and how much of it is no measurement."""
     parts = [evidence.how] if evidence.how else []
-    if evidence.range_j is not None and evidence.range_j[0] < evidence.range_j[1]:
-        low_j, high_j = evidence.range_j
-        parts.append(f"{energy(low_j)} to {energy(high_j)}")
+    if evidence.range_j is not None:
+        low, high = map(energy, evidence.range_j)
+        if low != high:
+            parts.append(f"{low} to {high}")
     return f" ({', '.join(parts)})" if parts else ""
 
 

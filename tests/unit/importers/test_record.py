@@ -153,6 +153,11 @@ class TestBaselines:
         with pytest.raises(InputError, match=complaint):
             record(study(*trials), **told)
 
+    def test_no_trial_is_the_default_of_several_objectives(self) -> None:
+        several = replace(study(trial(0, value=None, values=(0.5, 1.0))), directions=("maximize", "minimize"))
+        with pytest.raises(InputError, match="the study has 2 objectives; a default needs one"):
+            record(several, baseline_trial=0)
+
 
 class TestTrials:
     def test_a_random_sampler_makes_all_of_them_independent(self) -> None:

@@ -69,6 +69,16 @@ class TestChecklist:
         assert answer.verdict == PARTLY
         assert "not available" not in answer.evidence
 
+    def test_the_random_arm_is_no_simple_alternative(self) -> None:
+        statement = full_statement()
+        statement["gain"]["alternatives_tried"] = [{"name": "random", "value": 0.9, "test_value": 0.9, "energy_j": 1.0}]
+        assert [a.verdict for a in checklist(statement) if "simple alternatives" in a.question] == [NO]
+
+    def test_one_pruned_trial_is_one(self) -> None:
+        statement = full_statement()
+        statement["trials"]["pruned"], statement["proxy"] = 1, None
+        assert evidence(statement, "early stopping") == "1 trial was pruned, and nothing says how well."
+
     def test_one_seed_is_one(self) -> None:
         statement = full_statement()
         statement["gain"]["seeds"] = 1
@@ -109,6 +119,12 @@ class TestModelCard:
         page = render_model_card(statement)
         assert not page.startswith("---")
         assert "Emissions are not given: no country was given." in page
+
+    def test_a_range_that_reads_as_one_figure_is_left_out(self) -> None:
+        statement = full_statement()
+        metered_uj = statement["energy"]["metered_uj"]
+        statement["energy"]["range"] |= {"low_j": metered_uj / 1e6 - 1e-6, "high_j": metered_uj / 1e6 + 1e-6}
+        assert "given how it was measured" not in render_model_card(statement)
 
     def test_a_training_is_no_search(self) -> None:
         statement = training_statement()

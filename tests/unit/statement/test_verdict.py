@@ -343,6 +343,12 @@ def test_less_than_a_cent_is_said_so():
     assert "The search used under 0.01 EUR = 400 J" in text
 
 
+def test_a_range_that_reads_as_one_figure_is_left_out():
+    whole = records.books()
+    narrow = records.component("cpu", whole.metered_uj, low_uj=whole.metered_uj - 9, high_uj=whole.metered_uj + 9)
+    assert "The search used 400 J, 8 times" in verdict(books=replace(whole, components=(narrow,)))["sentence"]
+
+
 def test_what_was_modelled_is_called_so():
     total = sum(records.ACCOUNTS.values())
     for provenance, share, said in (
