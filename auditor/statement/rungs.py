@@ -14,8 +14,8 @@ from auditor.statement.objections import info
 from auditor.statement.values import finite
 
 
-def _false_prune(record: StudyRecord, survivors: Sequence[Trial]) -> dict[str, Any] | None:
-    """How many of the pruned trials that were trained to their end would have beaten the best survivor."""
+def _false_prune(record: StudyRecord, ranked: Sequence[Trial]) -> dict[str, Any] | None:
+    """How many of the pruned trials that were trained to their end would have beaten the winner."""
     maximize = record.direction != "minimize"
     completed = [
         value
@@ -23,7 +23,7 @@ def _false_prune(record: StudyRecord, survivors: Sequence[Trial]) -> dict[str, A
         if (run.kind, run.name, run.state) == ("evaluation", "pruned", TrialState.COMPLETE)
         and (value := finite(run.value)) is not None
     ]
-    values = [trial.value or 0.0 for trial in survivors]
+    values = [trial.value or 0.0 for trial in ranked]
     found = false_prune_rate(completed, max(values) if maximize else min(values), maximize=maximize)
     if found is None:
         return None
@@ -42,7 +42,8 @@ def proxy_section(record: StudyRecord) -> tuple[dict[str, Any] | None, list[Find
     if not stops:
         return None, [info("no-proxy", "proxy is null: no trial was pruned by an early value.")]
     step = min(stops, key=lambda s: (-stops[s], s))
-    survivors = [t for t in ranked_trials(record) if step in t.intermediate and max(t.intermediate) > step]
+    ranked = ranked_trials(record)
+    survivors = [t for t in ranked if step in t.intermediate and max(t.intermediate) > step]
     found = proxy_fidelity([t.intermediate[step] for t in survivors], [t.value or 0.0 for t in survivors])
     if found is None:
         why = f"{len(survivors)} of the trials went beyond step {step} with different values; 3 are needed"
@@ -53,7 +54,7 @@ def proxy_section(record: StudyRecord) -> tuple[dict[str, Any] | None, list[Find
         "ci95": None if found.low is None or found.high is None else [found.low, found.high],
         "survivors": found.n,
         "pruned": sum(stops.values()),
-        "false_prune": _false_prune(record, survivors),
+        "false_prune": _false_prune(record, ranked),
     }
     remarks = [
         info(

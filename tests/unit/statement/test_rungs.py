@@ -37,6 +37,14 @@ def test_pruned_trials_trained_to_their_end_show_what_was_missed():
     assert found["high"] == pytest.approx(0.8059, abs=1e-4)
 
 
+def test_a_winner_that_reported_no_step_is_to_be_beaten_too():
+    record = records.pruned()
+    silent = replace(records.trial(30, 0.95), intermediate={})
+    end = Run(kind="evaluation", name="pruned", state=COMPLETE, seed=0, trial=0, value=0.9)
+    found = build(replace(record, trials=(*record.trials, silent), runs=(*record.runs, end)))["proxy"]
+    assert (found["survivors"], found["false_prune"]["rate"]) == (12, 0.0)
+
+
 def test_the_step_is_where_most_were_pruned():
     record = records.pruned()
     later = replace(record.trials[0], intermediate={0: 0.1, 1: 0.2, 2: 0.3})
