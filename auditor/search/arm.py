@@ -54,7 +54,8 @@ class RandomArm:
         """
         if self._again:
             return self._job(space, *self._again.popleft())
-        if stopped or self._share == 0 or self._next == self._draws or (trials is None and self._draws is None):
+        enough = trials is None if self._draws is None else self._next >= self._draws
+        if stopped or self._share == 0 or enough:
             return None
         if trials is not None and self._next >= self._share * (self._next + trials + 1):
             return None

@@ -429,6 +429,11 @@ class TestRandomArm:
         assert (runs[0].value, runs[0].test_value) == (0.5, 0.25)
         assert given.draw == 0
 
+    def test_a_smaller_budget_ends_it(self, search: Search) -> None:
+        run_all(search.start(trials=3, draws=3, random_share=0.5), by_x)
+        search.stop()
+        assert run_all(search.start(trials=2, draws=2, random_share=0.5), by_x) == []
+
     def test_its_trials_are_none_of_the_samplers(self, search: Search) -> None:
         run_all(search.start(trials=3, draws=3, random_share=0.5), by_x)
         assert len(search.optuna()) == len(search.record().trials) == 3
