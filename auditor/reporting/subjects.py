@@ -13,6 +13,7 @@ from auditor.metering.folder import StudyFile, StudyFolder
 from auditor.statement.compared import Subject
 from auditor.statement.course import ranked_trials
 from auditor.statement.draws import full_fidelity
+from auditor.statement.volumes import valued_trials
 
 
 def read_subject(path: Path, label: str = "") -> Subject:
@@ -31,9 +32,7 @@ def read_subject(path: Path, label: str = "") -> Subject:
     record, _ = reader.close()
     if record.kind != "search":
         raise InputError(f"{path}: is a plain training, nothing was searched; expected searches to compare")
-    if record.directions:
-        raise InputError(f"{path}: has {len(record.directions)} objectives; expected searches with one")
-    if not ranked_trials(record):
+    if not (valued_trials(record) if record.directions else ranked_trials(record)):
         raise InputError(f"{path}: no trial completed with a value, there is nothing to compare")
     return Subject(
         label=label or str(path), record=record, protocol=_protocol(reader.file, record), seed=_seed(reader.file)

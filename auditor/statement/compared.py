@@ -13,8 +13,9 @@ from auditor.domain.study import ComponentBook, StudyRecord, Trial, TrialState
 from auditor.statement.course import axis_of, ranked_trials
 from auditor.statement.draws import full_fidelity, value_at_full_fidelity
 from auditor.statement.gain import gain_of
-from auditor.statement.usage import usage_of
+from auditor.statement.usage import Usage, usage_of
 from auditor.statement.values import finite
+from auditor.statement.volumes import growing_volumes, valued_trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +59,19 @@ class Run:
     ended: int
 
 
-def run_of(subject: Subject, *, maximize: bool) -> Run:
-    """A study as it is compared."""
+def run_of(subject: Subject, *, maximize: bool, reference: Sequence[float] | None = None) -> Run:
+    """A study as it is compared.
+
+    Args:
+        subject: The study.
+        maximize: Whether higher values are better.
+        reference: Reference point of all that are compared, where they have several objectives: their value is the
+            hypervolume up to it then, of which more is better.
+    """
     record = subject.record
     usage = usage_of(record)
+    if reference is not None:
+        return _run_of_volumes(subject, usage, reference)
     full = full_fidelity(record.trials)
     ranked = tuple(t for t in ranked_trials(record) if value_at_full_fidelity(t, full) is not None)
     values = [trial.value or 0.0 for trial in ranked]
@@ -76,6 +86,23 @@ def run_of(subject: Subject, *, maximize: bool) -> Run:
         by_trials=_course(values, [places[trial.number] for trial in ranked], float(len(places)), maximize),
         best=None if best is None else best.value,
         test=retrained if retrained is not None or best is None else finite(best.test_value),
+        energy_j=None if axis is None else uj_to_j(usage.search_uj),
+        ended=len(places),
+    )
+
+
+def _run_of_volumes(subject: Subject, usage: Usage, reference: Sequence[float]) -> Run:
+    record = subject.record
+    places = _places(record)
+    ranked = tuple(sorted(valued_trials(record), key=lambda trial: places[trial.number]))
+    volumes = growing_volumes(ranked, record.directions, reference)
+    axis = axis_of(record, usage, ranked)
+    return Run(
+        subject=subject,
+        by_energy=None if axis is None else _course(volumes, axis.at_completion, axis.end, maximize=True),
+        by_trials=_course(volumes, [places[trial.number] for trial in ranked], float(len(places)), maximize=True),
+        best=volumes[-1] if volumes else None,
+        test=None,
         energy_j=None if axis is None else uj_to_j(usage.search_uj),
         ended=len(places),
     )
@@ -104,7 +131,7 @@ def differences(subjects: Sequence[Subject]) -> list[str]:
     about: dict[str, list[str | None]] = {
         "search spaces": [record.space or None for record in records],
         "metrics": [record.metric or None for record in records],
-        "directions": [record.direction or None for record in records],
+        "directions": [record.direction or ", ".join(record.directions) or None for record in records],
         "test metrics": [record.test_metric for record in records],
         **{f"settings of {key}": [_text(subject.protocol.get(key)) for subject in subjects] for key in keys},
     }

@@ -13,7 +13,8 @@ from auditor.domain.study import Finding
 from auditor.statement.compared import Run, Subject, differences, measured, run_of
 from auditor.statement.contest import EQUAL_ENERGY, PLACES, TEST, THE_END, verdict
 from auditor.statement.objections import findings_section, info, warning
-from auditor.statement.values import counted
+from auditor.statement.values import counted, number
+from auditor.statement.volumes import common_reference
 
 SCHEMA = "auditor.comparison/1"
 LEAST_RUNS = 2
@@ -49,10 +50,14 @@ def compare_statement(
     ordered = {name: sorted(group, key=_rank) for name, group in groups.items()}
     every = [subject for group in ordered.values() for subject in group]
     first = every[0].record
+    reference = common_reference([subject.record for subject in every])
     maximize = first.direction != "minimize"
     unlike = differences(every)
     measures = list(dict.fromkeys(filter(None, (measured(subject.record) for subject in every))))
-    runs = {name: [run_of(subject, maximize=maximize) for subject in group] for name, group in ordered.items()}
+    runs = {
+        name: [run_of(subject, maximize=maximize, reference=reference) for subject in group]
+        for name, group in ordered.items()
+    }
     comparisons = [
         _comparison(a, b, place, runs, maximize, refused=bool(unlike) or (place == EQUAL_ENERGY and len(measures) > 1))
         for a, b in combinations(runs, 2)
@@ -66,11 +71,13 @@ def compare_statement(
         *_on_seeds(ordered),
         *_on_comparisons(comparisons),
         *_on_studies(every),
+        *_on_reference(reference),
     ]
     return {
         "schema": SCHEMA,
         "generated": {"auditor": version},
-        "metric": first.metric or None,
+        "metric": first.metric or None if reference is None else "hypervolume",
+        "reference": None if reference is None else list(reference),
         "test_metric": first.test_metric,
         "direction": "maximize" if maximize else "minimize",
         "comparable": not unlike,
@@ -81,6 +88,14 @@ def compare_statement(
         "replay": None if replay is None else dict(replay),
         "findings": findings_section([*more, *findings]),
     }
+
+
+def _on_reference(reference: Sequence[float] | None) -> list[Finding]:
+    if reference is None:
+        return []
+    point = ", ".join(map(number, reference))
+    message = f"Values are hypervolumes of the front so far, up to the reference ({point}), the same for all."
+    return [info("reference", message)]
 
 
 def _rank(subject: Subject) -> tuple[float, str]:

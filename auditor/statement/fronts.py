@@ -6,11 +6,12 @@ from typing import Any
 
 from auditor.analysis.pareto import hypervolume, pareto_front, reference_point
 from auditor.domain.quantities import uj_to_j
-from auditor.domain.study import Finding, StudyRecord, Trial, TrialState
+from auditor.domain.study import Finding, StudyRecord, Trial
 from auditor.statement.draws import full_fidelity, value_at_full_fidelity
 from auditor.statement.objections import info
 from auditor.statement.usage import Usage
 from auditor.statement.values import finite
+from auditor.statement.volumes import valued_trials
 
 
 def front_sections(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], list[Finding]]:
@@ -50,15 +51,7 @@ def _of_energy(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], list[
 
 def _of_values(record: StudyRecord, usage: Usage) -> tuple[dict[str, Any], list[Finding]]:
     maximize = [direction != "minimize" for direction in record.directions]
-    full = full_fidelity(record.trials)
-    entered = [
-        trial
-        for trial in record.trials
-        if trial.state is TrialState.COMPLETE
-        and (full is None or trial.fidelity == full)
-        and len(trial.values) == len(maximize)
-        and all(finite(value) is not None for value in trial.values)
-    ]
+    entered = valued_trials(record)
     if not entered:
         why = "no trial completed with a finite value of every objective"
         return {"pareto": None, "hypervolume": None}, [info("no-pareto", f"pareto and hypervolume are null: {why}.")]
