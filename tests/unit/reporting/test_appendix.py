@@ -126,6 +126,11 @@ class TestModelCard:
         statement["energy"]["range"] |= {"low_j": metered_uj / 1e6 - 1e-6, "high_j": metered_uj / 1e6 + 1e-6}
         assert "given how it was measured" not in render_model_card(statement)
 
+    def test_a_search_that_used_nothing_has_no_share(self) -> None:
+        statement = full_statement()
+        statement["energy"]["search_uj"] = 0
+        assert "Training this model once more" not in render_model_card(statement)
+
     def test_a_training_is_no_search(self) -> None:
         statement = training_statement()
         statement["carbon"]["location_based_g"] = 1.0
