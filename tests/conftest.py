@@ -30,6 +30,16 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(autouse=True)
+def mlflow_is_left_as_it_was() -> Iterator[None]:
+    """MLflow keeps its URI and its experiment in the environment, which the processes of later tests would inherit."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_open(runtime_dir: Path) -> Iterator[None]:
     """The activity of this process ends with its test."""
     yield
