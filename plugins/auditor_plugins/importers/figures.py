@@ -53,10 +53,11 @@ def energy_figure(asked: str | None, unit: str | None, there: Iterable[str], kin
     if asked is not None:
         if asked not in names:
             raise InputError(f"--energy {asked}: no such {kind}; there is: {', '.join(names[:20]) or 'none'}")
-        known = next((joules for name, joules, _ in _CONVENTIONS if _is(asked, name)), None)
-        if unit is None and known is None:
+        told = next((joules for name, joules, _ in _CONVENTIONS if _is(asked, name)), None)
+        known = told if unit is None else joules_of(unit)
+        if known is None:
             raise InputError(f"--energy-unit: '{asked}' does not say its unit; expected {', '.join(_NAMES)}")
-        return EnergyFigure(name=asked, joules=known if unit is None else joules_of(unit), source=f"{kind} {asked}")  # type: ignore[arg-type]
+        return EnergyFigure(name=asked, joules=known, source=f"{kind} {asked}")
     if unit is not None:
         raise InputError(f"--energy-unit: no {kind} of energy was named; expected it with --energy")
     for convention, joules, source in _CONVENTIONS:

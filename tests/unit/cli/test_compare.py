@@ -1,5 +1,4 @@
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from auditor.domain.parameters import Parameters
 from auditor.importers.folder import write_import
 from auditor.metering.folder import StudyFolder
 from auditor.reporting.subjects import read_subject
+from blocking import block
 from studies import made_study, made_training
 from unit.cli.test_app import Answer
 from unit.statement.searches import STRONG, WEAK, study
@@ -31,8 +31,7 @@ def compare(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     """``auditor compare`` in a folder with two groups, where Ray, torch, MLflow and Optuna can't be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    for heavy in ("ray", "torch", "mlflow", "optuna", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, heavy, None)
+    block(monkeypatch, "ray", "torch", "mlflow", "optuna", "pytorch_lightning")
     for name, runs in (("rs", WEAK), ("tpe", STRONG)):
         for seed, values in enumerate(runs):
             folder(Path("runs", name, f"seed-{seed}"), values, name=name, sampler=name)

@@ -206,9 +206,9 @@ def full_statement() -> dict[str, Any]:
         ],
         "tail_share": 0.3,
         "expected_max": [
-            {"n": 1, "tang": 0.931, "dodge": 0.931, "low": 0.90, "high": 0.96, "energy_j": 90.0},
-            {"n": 2, "tang": 0.947, "dodge": 0.944, "low": 0.91, "high": 0.97, "energy_j": 180.0},
-            {"n": 4, "tang": 0.962, "dodge": 0.956, "low": 0.93, "high": None, "energy_j": 360.0},
+            {"n": 1, "tang": 0.931, "dodge": 0.931, "low": 0.90, "high": 0.96, "energy_j": 90.0, "at_energy": 0.925},
+            {"n": 2, "tang": 0.947, "dodge": 0.944, "low": 0.91, "high": 0.97, "energy_j": 180.0, "at_energy": 0.944},
+            {"n": 4, "tang": 0.962, "dodge": 0.956, "low": 0.93, "high": None, "energy_j": 360.0, "at_energy": 0.962},
         ],
         "expected_max_basis": {"source": "the random arm", "draws": 4, "without_value": 1, "start": 0.973},
         "random_arm": {

@@ -33,6 +33,14 @@ class TestExpectedMaximum:
             "start": 0.95,
         }
 
+    def test_against_energy_the_draw_that_crosses_it_does_not_count(self):
+        rows = build(records.with_arm(((0.90, 20), (0.94, 20), (0.98, 20))))["expected_max"]
+        assert [row["at_energy"] for row in rows] == pytest.approx([row["tang"] for row in rows])  # each costs the same
+        first, last = build(records.with_arm(((0.96, 10), (0.98, 30))))["expected_max"]
+        # 20 J are enough for the first alone, and in the other order for none: that is the default, 0.95
+        assert first["at_energy"] == pytest.approx((0.96 + 0.95) / 2, abs=0.001)
+        assert last["at_energy"] == pytest.approx(0.98)
+
     def test_is_in_the_direction_of_the_metric(self):
         record = replace(records.with_arm(), direction="minimize")
         rows = build(record)["expected_max"]
